@@ -1,0 +1,70 @@
+/// What differs between compilers and devices, and nothing else: the only header that asks which compiler reads it.
+/// Everything here gives the same bits everywhere: correctly rounded operations, exact bit copies, no approximation.
+#pragma once
+
+#define MCR_PRAGMA(text) _Pragma(#text)
+
+#if defined(__CUDACC__)
+#define MCR_FN __device__ __forceinline__
+#define MCR_MEMBER __device__ __forceinline__
+#define MCR_UNROLL(count) MCR_PRAGMA(unroll count)
+#elif defined(__clang__)
+#define MCR_FN static inline __attribute__((always_inline, unused))
+#define MCR_MEMBER inline __attribute__((always_inline))
+#define MCR_UNROLL(count) MCR_PRAGMA(unroll count)
+#elif defined(__GNUC__)
+#define MCR_FN static inline __attribute__((always_inline, unused))
+#define MCR_MEMBER inline __attribute__((always_inline))
+#define MCR_UNROLL(count) MCR_PRAGMA(GCC unroll count)  // g++ ignores `#pragma unroll`, and then vectorises nothing
+#else
+#error "mcrisk kernels: expected g++, clang++, nvcc or NVRTC"
+#endif
+
+namespace mcr {
+
+using uint64 = unsigned long long;
+static_assert(sizeof(unsigned) == 4 && sizeof(uint64) == 8, "mcrisk kernels: expected 32-bit int and 64-bit long long");
+
+/// The same bits as another type of the same size.
+template <class To, class From>
+MCR_FN To bits_as(From from) {
+    static_assert(sizeof(To) == sizeof(From), "bits_as: expected two types of one size");
+    return __builtin_bit_cast(To, from);
+}
+
+/// Square root, correctly rounded.
+MCR_FN float  square_root(float x) {
+#if defined(__CUDA_ARCH__)
+    return __fsqrt_rn(x);
+#else
+    return __builtin_sqrtf(x);
+#endif
+}
+MCR_FN double square_root(double x) {
+#if defined(__CUDA_ARCH__)
+    return __dsqrt_rn(x);
+#else
+    return __builtin_sqrt(x);
+#endif
+}
+
+/// a * b + c, rounded once. Products are never fused elsewhere (contraction is off), so this is the only way to ask for it.
+MCR_FN float fused(float a, float b, float c) {
+#if defined(__CUDA_ARCH__)
+    return __fmaf_rn(a, b, c);
+#else
+    return __builtin_fmaf(a, b, c);
+#endif
+}
+MCR_FN double fused(double a, double b, double c) {
+#if defined(__CUDA_ARCH__)
+    return __fma_rn(a, b, c);
+#else
+    return __builtin_fma(a, b, c);
+#endif
+}
+
+/// The high half of the 64-bit product.
+MCR_FN unsigned multiply_high(unsigned a, unsigned b) { return static_cast<unsigned>((static_cast<uint64>(a) * b) >> 32); }
+
+}  // namespace mcr

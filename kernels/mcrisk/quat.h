@@ -1,0 +1,127 @@
+/// Attitude quaternions. Hamilton's product, w first, unit length, used passively:
+///   q_BS takes S components to B components:            v_B  = rotate(q_BS, v_S)
+///   adjacent letters cancel:                            q_CS = compose(q_CB, q_BS)
+///   B is S turned by `turn` (same components in both):  q_BS = from_rotation_vector(turn)
+///   so a body that turns at omega_BS_B for a time dt:   q_BS <- compose(from_rotation_vector(dt * omega_BS_B), q_BS)
+///   and the rate of change is                           d q_BS / dt = rate_of_change(q_BS, omega_BS_B)
+/// In formulas: v_B = q* (x) v_S (x) q, q = (cos a/2, sin a/2 axis), compose(p, q) = q (x) p, dq/dt = q (x) (0, omega_B) / 2.
+/// Source: J. Sola, Quaternion kinematics for the error-state Kalman filter, arXiv:1711.02508 (2017), sections 1-4
+/// (his local-to-global q_SB is our q_BS: the same four numbers).
+#pragma once
+#include "elementary.h"
+#include "vec.h"
+
+namespace mcr {
+
+struct Quat {
+    real w;
+    real x;
+    real y;
+    real z;
+};
+
+MCR_FN Quat identity() { return {1, 0, 0, 0}; }
+
+MCR_FN Vec3 vector_part(Quat q) { return {q.x, q.y, q.z}; }
+
+MCR_FN Quat operator+(Quat a, Quat b) { return {a.w + b.w, a.x + b.x, a.y + b.y, a.z + b.z}; }
+MCR_FN Quat operator*(real s, Quat q) { return {s * q.w, s * q.x, s * q.y, s * q.z}; }
+
+/// Hamilton's product a (x) b.
+MCR_FN Quat multiply(Quat a, Quat b) {
+    return {fused(-a.z, b.z, fused(-a.y, b.y, fused(-a.x, b.x, a.w * b.w))),
+            fused(-a.z, b.y, fused(a.y, b.z, fused(a.x, b.w, a.w * b.x))),
+            fused(a.z, b.x, fused(a.y, b.w, fused(-a.x, b.z, a.w * b.y))),
+            fused(a.z, b.w, fused(-a.y, b.x, fused(a.x, b.y, a.w * b.z)))};
+}
+
+/// q_CS from q_CB and q_BS.
+MCR_FN Quat compose(Quat q_CB, Quat q_BS) { return multiply(q_BS, q_CB); }
+
+/// The inverse: q_SB from q_BS.
+MCR_FN Quat conjugate(Quat q) { return {q.w, -q.x, -q.y, -q.z}; }
+
+namespace detail {
+
+/// v + 2 u x (u x v + w v): the sandwich product (w, u) (x) v (x) (w, -u) of a unit quaternion.
+MCR_FN Vec3 sandwich(real w, Vec3 u, Vec3 v) {
+    Vec3 const t = cross(u, v);
+    return fused(real(2), cross(u, fused(w, v, t)), v);
+}
+
+}  // namespace detail
+
+/// v_B from v_S.
+MCR_FN Vec3 rotate(Quat q_BS, Vec3 v_S) { return detail::sandwich(q_BS.w, -vector_part(q_BS), v_S); }
+
+/// v_S from v_B.
+MCR_FN Vec3 rotate_inverse(Quat q_BS, Vec3 v_B) { return detail::sandwich(q_BS.w, vector_part(q_BS), v_B); }
+
+MCR_FN real norm_squared(Quat q) { return fused(q.z, q.z, fused(q.y, q.y, fused(q.x, q.x, q.w * q.w))); }
+
+/// q at unit length; the zero quaternion becomes the identity.
+MCR_FN Quat normalise(Quat q) {
+    real const length = square_root(norm_squared(q));
+    bool const usable = length != 0;
+    real const factor = 1 / select(usable, length, real(1));
+    return {select(usable, factor * q.w, real(1)), factor * q.x, factor * q.y, factor * q.z};
+}
+
+/// q nearer to unit length, by one Newton step: a relative error e of the length becomes 1.5 e^2.
+MCR_FN Quat renormalise(Quat q) { return fused(real(-0.5), norm_squared(q), real(1.5)) * q; }
+
+/// q_BS of a frame B that is S turned by `turn` [rad] (exponential map), |turn| <= 2e4.
+MCR_FN Quat from_rotation_vector(Vec3 turn) {
+    real const       square = norm_squared(turn);
+    real const       angle = square_root(square);
+    SineCosine const half = sine_cosine(real(0.5) * angle);
+    // sin(angle / 2) / angle; the series below angle = 2^-8 (next term angle^4 / 3840)
+    bool const small = square < real(1.52587890625e-5);
+    real const series = fused(square, fused(square, real(1.0 / 3840.0), real(-1.0 / 48.0)), real(0.5));
+    real const ratio = select(small, series, half.sine / select(small, real(1), angle));
+    return {half.cosine, ratio * turn.x, ratio * turn.y, ratio * turn.z};
+}
+
+/// The turn [rad], at most half a turn long, that takes S to B; the inverse of from_rotation_vector.
+MCR_FN Vec3 rotation_vector_of(Quat q_BS) {
+    real const sign = sign_of(q_BS.w);  // q and -q are one attitude
+    Vec3 const u = sign * vector_part(q_BS);
+    real const sine = norm(u);
+    real const cosine = sign * q_BS.w;
+    bool const small = sine < real(1e-9);
+    return select(small, real(2), 2 * arctangent2(sine, cosine) / select(small, real(1), sine)) * u;
+}
+
+/// d q_BS / dt of a body that turns at omega_BS_B [rad s^-1].
+MCR_FN Quat rate_of_change(Quat q_BS, Vec3 omega_BS_B) { return real(0.5) * multiply(q_BS, Quat{0, omega_BS_B.x, omega_BS_B.y, omega_BS_B.z}); }
+
+MCR_FN Quat select(bool condition, Quat yes, Quat no) {
+    return {select(condition, yes.w, no.w), select(condition, yes.x, no.x), select(condition, yes.y, no.y), select(condition, yes.z, no.z)};
+}
+
+MCR_FN bool is_finite(Quat q) { return all(is_finite(q.w), is_finite(vector_part(q))); }
+
+/// q_BS from the axes of B in S components (unit, right-handed). Source: S. W. Shepperd, J. Guidance and Control 1 (1978) 223.
+MCR_FN Quat from_axes(Vec3 x_S, Vec3 y_S, Vec3 z_S) {
+    // four times the square of each component; the largest is divided by
+    real const ww = 1 + x_S.x + y_S.y + z_S.z;
+    real const xx = 1 + x_S.x - y_S.y - z_S.z;
+    real const yy = 1 - x_S.x + y_S.y - z_S.z;
+    real const zz = 1 - x_S.x - y_S.y + z_S.z;
+    real const wx = y_S.z - z_S.y;
+    real const wy = z_S.x - x_S.z;
+    real const wz = x_S.y - y_S.x;
+    real const xy = x_S.y + y_S.x;
+    real const xz = z_S.x + x_S.z;
+    real const yz = y_S.z + z_S.y;
+    Quat const by_x = {wx, xx, xy, xz};
+    Quat const by_y = {wy, xy, yy, yz};
+    Quat const by_z = {wz, xz, yz, zz};
+    Quat const by_w = {ww, wx, wy, wz};
+    real const largest_xy = maximum(xx, yy);
+    real const largest_xyz = maximum(largest_xy, zz);
+    Quat const by_vector = select(zz > largest_xy, by_z, select(yy > xx, by_y, by_x));
+    return normalise(select(ww >= largest_xyz, by_w, by_vector));
+}
+
+}  // namespace mcr
