@@ -66,6 +66,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     'altimeter.range_max'
     """
     names = list(known)
+    same = [candidate for candidate in names if candidate.lower() == name.lower()]
+    if same:
+        return same[0]
     found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if found:
         return found[0]

@@ -1,7 +1,8 @@
 """The kernel headers read as a schema: the only file of mcrisk that knows C++ syntax.
 
-Structs reachable from `Params`, `Record` and `Sample` are the schema and are read strictly: a line in one of them that is not
-understood is refused with its file and line. Everything else in the headers (functions, memory structs) is passed over.
+Structs reachable from `Params`, `Record` and `Sample` are the schema and are read strictly: a line in one of them that
+is not understood is refused with its file and line. Everything else in the headers (functions, memory structs) is
+passed over.
 
     struct Altimeter {
         real range_max;            ///< [m] > 0, default 5 km. Longest slant range at health 1.
@@ -12,14 +13,18 @@ understood is refused with its file and line. Everything else in the headers (fu
 
 After the unit come the tags, then one description:
 
-    > n, >= n, < n, <= n, a .. b   range in SI, `..` inclusive         unit vector   normalised when packed
-    default TEXT                   as a mission would state it         promoted      members appear without this member's name
-    designed                       filled by the nominal design        placed        computed from orbit, mass and site
-    internal                       has no path for users               metric        a Record field that becomes a metric
+    > n, >= n, < n, <= n, a .. b   range in SI, `..` inclusive
+    unit vector                    normalised when packed
+    default TEXT                   the value when a mission does not state it, written as a mission would
+    designed                       filled by the nominal design unless the mission states it
+    placed                         computed from orbit, mass and site; cannot be stated
+    internal                       has no path for users
+    promoted                       a struct whose members appear without its name
+    metric                         a Record field that becomes a metric of datasets
 
-Why a reader of its own: the layout, the path, the unit, the range and the documentation of a parameter are one line in one file,
-so they cannot disagree; a real C++ parser would need a compiler at run time. The build closes the loop with a `static_assert` on
-sizeof(Params). The build runs this file before mcrisk is installed, so it needs the standard library alone:
+Why a reader of its own: the layout, the path, the unit, the range and the documentation of a parameter are one line in
+one file, so they cannot disagree; a real C++ parser would need a compiler at run time. The build closes the loop with a
+`static_assert` on sizeof(Params). It runs this file before mcrisk is installed, with the standard library alone:
 
     python mcrisk/schema.py --params-bytes [--real 8] kernels/mcrisk
 """
@@ -43,15 +48,17 @@ __all__ = ["Enumeration", "Field", "Member", "Schema", "SchemaError", "load_sche
 ROOTS = ("Params", "Record", "Sample")
 VECTORS = {"Vec3": ("x", "y", "z"), "Quat": ("w", "x", "y", "z")}
 UNITS = (
-    "", "m", "m s^-1", "m s^-2", "kg", "kg s^-1", "N", "N m", "N s", "kg m^2", "s", "s^-1", "rad", "rad s^-1", "rad s^-2", "tick",
-    "m s^-1.5", "rad s^-0.5", "rad s^-1.5", "m^-1", "m^2", "m^3", "m^3 s^-2", "N m^-1", "N s m^-1", "kg m^-3", "J", "Pa", "m s^-2.5", "s^-0.5",
+    "", "m", "m^-1", "m^2", "m^3", "m s^-1", "m s^-1.5", "m s^-2", "m s^-2.5", "m^3 s^-2",
+    "kg", "kg s^-1", "kg m^2", "kg m^-3", "N", "N m", "N s", "N m^-1", "N s m^-1", "J", "Pa",
+    "s", "s^-0.5", "s^-1", "tick", "rad", "rad s^-0.5", "rad s^-1", "rad s^-1.5", "rad s^-2",
 )  # fmt: skip
-SOURCES = ("default", "designed", "placed", "internal")
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 STRUCT = re.compile(r"^\s*struct\s+(\w+)\s*\{\s*$")
 ENUM = re.compile(r"^\s*enum\s+class\s+(\w+)\s*:\s*int\s*\{\s*$")
-OTHER = re.compile(r"^\s*(?:template\s*<.*>\s*)?(?:struct|enum\s+class|class|union|enum)\s+(?:alignas\(\w+\)\s+)?(\w+)\b(?!\s*;)")
+OTHER = re.compile(
+    r"^\s*(?:template\s*<.*>\s*)?(?:struct|enum\s+class|class|union|enum)\s+(?:alignas\(\w+\)\s+)?(\w+)\b(?!\s*;)"
+)
 ONE_LINE = re.compile(r"^\s*(?:template\s*<.*>\s*)?(?:struct|enum\s+class)\s+(\w+)[^;{]*\{.*\}\s*;")
 CONSTANT = re.compile(r"^\s*(?:inline\s+)?constexpr\s+int\s+(\w+)\s*=\s*(\d+)\s*;")
 LINE = re.compile(r"^\s*(\w+)\s+(\w+)\s*(?:\[\s*(\w+)\s*\])?\s*;\s*///<\s*(\S.*?)\s*$")
@@ -127,8 +134,8 @@ class Struct:
 class Field:
     """One value of Params, Record or Sample, under the path a user knows it by.
 
-    `base` is real, int or enum; `kind` also tells vector and array. `source` is required, default, designed, placed or internal.
-    `offsets` are bytes from the start of the root for the float and the double build.
+    `base` is real, int or enum; `kind` also tells vector and array. `source` is required, default, designed, placed or
+    internal. `offsets` are bytes from the start of the root for the float and the double build.
     """
 
     path: str
@@ -156,7 +163,11 @@ class Field:
     def kind(self) -> str:
         if not self.shape:
             return self.base
-        return "vector" if self.labels[-1:] in [(names,) for names in VECTORS.values()] and len(self.shape) == 1 else "array"
+        return (
+            "vector"
+            if self.labels[-1:] in [(names,) for names in VECTORS.values()] and len(self.shape) == 1
+            else "array"
+        )
 
     @property
     def name(self) -> str:
@@ -177,7 +188,7 @@ class Field:
 
     @property
     def suffixes(self) -> list[str]:
-        """Path endings of the scalars in storage order: `[""]`, `[".x", ".y", ".z"]`, `[".0", ".1"]`, `[".0.x", ...]`."""
+        """Path endings of the scalars in storage order: `[""]`, `[".x", ".y", ".z"]`, `[".0", ".1"]`."""
         endings = [""]
         for names in self.labels:
             endings = [f"{ending}.{name}" for ending in endings for name in names]
@@ -281,9 +292,9 @@ class Schema:
         return build(self.structs[name])
 
     def rows(self, pattern: str = "") -> list[dict[str, str]]:
-        """One row per path for `mcrisk params`: path, unit, default, range, description. `pattern` is part of path or description.
+        """One row per path for `mcrisk params`: path, unit, default, range, description.
 
-        Of a repeated struct only the first is listed, its number written `N`.
+        `pattern` is part of a path or description. A repeated struct is listed once, its number written `N`.
         """
         wanted = pattern.lower()
         listed: dict[str, dict[str, str]] = {}
@@ -293,7 +304,13 @@ class Schema:
             spread = found.range
             if found.enum:
                 spread = " | ".join(self.enums[found.enum])
-            row = {"path": shown, "unit": found.unit, "default": default, "range": spread, "description": found.description}
+            row = {
+                "path": shown,
+                "unit": found.unit,
+                "default": default,
+                "range": spread,
+                "description": found.description,
+            }
             if wanted in shown.lower() or wanted in found.description.lower() or wanted in path.lower():
                 listed.setdefault(shown, row)
         return list(listed.values())
@@ -309,7 +326,9 @@ class Schema:
             for section in sections:
                 walked = f"{walked}.{section}".lstrip(".")
                 if section.isdigit():
-                    place = place.setdefault("items", {"type": "object", "additionalProperties": False, "properties": {}})
+                    place = place.setdefault(
+                        "items", {"type": "object", "additionalProperties": False, "properties": {}}
+                    )
                     continue
                 fresh: dict[str, Any] = {"description": self.sections.get(walked, "")}
                 if f"{walked}.0" in self.sections:
@@ -332,7 +351,9 @@ class Schema:
             value = {"type": ["number", "string"] if found.unit == "" else "string"}
         for length in reversed(found.shape):
             value = {"type": "array", "items": value, "maxItems": length, "minItems": length}
-        text = " ".join(part for part in (f"[{found.unit}]", found.range and f"{found.range}.", found.description) if part)
+        text = " ".join(
+            part for part in (f"[{found.unit}]", found.range and f"{found.range}.", found.description) if part
+        )
         value["description"] = text
         if found.default is not None and not found.shape:
             plain = found.unit in ("", "tick") and re.fullmatch(NUMBER, found.default)
@@ -355,7 +376,7 @@ def _load(folder: str) -> Schema:
     return _Reader(Path(folder)).schema()
 
 
-# ---------------------------------------------------------------------------------------------------------------- reading
+# -------------------------------------------------------------------------------------------------------------- reading
 
 
 @dataclass(frozen=True)
@@ -392,7 +413,10 @@ class _Reader:
         slots = flat.fields("Params")
         fields = {path: one for path, one in slots.items() if one.source != "internal"}
         components = {
-            f"{path}{suffix}": (one, index) for path, one in fields.items() if one.shape for index, suffix in enumerate(one.suffixes)
+            f"{path}{suffix}": (one, index)
+            for path, one in fields.items()
+            if one.shape
+            for index, suffix in enumerate(one.suffixes)
         }
         world = [offset for member, offset in flat.members("Params") if member.type == "World"]
         return Schema(
@@ -447,7 +471,7 @@ class _Reader:
         found = self.blocks.get(name, [])
         if not found:
             raise SchemaError(
-                f"{where}: unknown type '{name}'; schema types are real, int, Vec3, Quat, and structs and enums of the headers"
+                f"{where}: unknown type '{name}'; expected real, int, Vec3, Quat, or a struct or enum of the headers"
             )
         if len(found) > 1:
             places = ", ".join(f"{block.file}:{block.line}" for block in found)
@@ -467,7 +491,8 @@ class _Reader:
             return
         if block.kind != "struct":
             raise SchemaError(
-                f"{at}: {name} is part of the schema: expected `struct {name} {{` or `enum class {name} : int {{` and one member per line"
+                f"{at}: {name} is part of the schema: expected `struct {name} {{` or `enum class {name} : int {{`, "
+                "then one member per line"
             )
         members = self._members(block)
         for member in members:
@@ -489,7 +514,9 @@ class _Reader:
                 continue
             match = MEMBER.match(text)
             if not match:
-                raise SchemaError(f"{at}: expected `member = 0,  ///< One sentence.` in enum {block.name}, got `{text.strip()}`")
+                raise SchemaError(
+                    f"{at}: expected `member = 0,  ///< One sentence.` in enum {block.name}, got `{text.strip()}`"
+                )
             last, value = match[1], int(match[2])
             if last in members or value in members.values():
                 raise SchemaError(f"{at}: {block.name}::{last} = {value} is used twice")
@@ -510,7 +537,8 @@ class _Reader:
             match = LINE.match(text)
             if not match:
                 raise SchemaError(
-                    f"{block.file}:{number}: expected `type name;  ///< [unit] tags. Description.` in struct {block.name}, got `{text.strip()}`"
+                    f"{block.file}:{number}: expected `type name;  ///< [unit] tags. Description.` "
+                    f"in struct {block.name}, got `{text.strip()}`"
                 )
             lines.append((number, text, match, match[4]))
         members = tuple(self._member(f"{block.file}:{number}", match, comment) for number, _, match, comment in lines)
@@ -528,7 +556,9 @@ class _Reader:
         if length is not None:
             count = int(length) if length.isdigit() else self.constants.get(length)
             if not count:
-                raise SchemaError(f"{at}: expected a positive array length or a `constexpr int` of the headers, got '{length}'")
+                raise SchemaError(
+                    f"{at}: expected a positive array length or a `constexpr int` of the headers, got '{length}'"
+                )
         unit, rest, bracket = "", comment, False
         if found := UNIT.match(comment):
             unit, rest, bracket = found[1].strip(), found[2], True
@@ -539,7 +569,22 @@ class _Reader:
             raise SchemaError(f"{at}: '{name}' has no [unit]; write [] when it has none")
         file, _, line = at.partition(":")
         plain = Member(
-            name, kind, count, unit, None, None, None, False, False, False, False, False, "required", description, file, int(line)
+            name,
+            kind,
+            count,
+            unit,
+            None,
+            None,
+            None,
+            False,
+            False,
+            False,
+            False,
+            False,
+            "required",
+            description,
+            file,
+            int(line),
         )
         return functools.reduce(lambda member, tag: _with_tag(at, member, tag), tags, plain)
 
@@ -547,7 +592,9 @@ class _Reader:
         """Refuse tags that do not fit the type of the member."""
         at = f"{member.file}:{member.line}: {member.name}"
         nested = member.type in self.structs
-        if nested and (member.unit or member.unit_vector or member.metric or member.lower is not None or member.upper is not None):
+        if nested and (
+            member.unit or member.unit_vector or member.metric or member.lower is not None or member.upper is not None
+        ):
             raise SchemaError(f"{at} is a struct: it has no unit and no range")
         if member.promoted and (not nested or member.count is not None):
             raise SchemaError(f"{at}: only a single struct can be promoted")
@@ -583,11 +630,17 @@ def _split_tags(at: str, text: str) -> tuple[list[str], str]:
     if re.match(r"\d", text) and ".." not in head:
         return [], text
     unknown = next((tag.strip() for tag in head.split(",") if not _is_tag(tag.strip())), text)
-    raise SchemaError(f"{at}: unknown tag '{unknown}' (tags end with a full stop; a description starts with a capital letter)")
+    raise SchemaError(
+        f"{at}: unknown tag '{unknown}' (tags end with a full stop; a description starts with a capital letter)"
+    )
 
 
 def _is_tag(tag: str) -> bool:
-    if tag in ("designed", "placed", "internal", "promoted", "metric", "unit vector") or RANGE.match(tag) or BOUND.match(tag):
+    if (
+        tag in ("designed", "placed", "internal", "promoted", "metric", "unit vector")
+        or RANGE.match(tag)
+        or BOUND.match(tag)
+    ):
         return True
     return bool(re.match(r"^default\s+[\w+.-][\w+\-*/^%(). ]*$", tag)) and ". " not in tag
 
@@ -620,7 +673,7 @@ def _with_tag(at: str, member: Member, tag: str) -> Member:
     return replace(member, source=source, default=tag[len("default") :].strip() if source == "default" else None)
 
 
-# ----------------------------------------------------------------------------------------------------------------- layout
+# --------------------------------------------------------------------------------------------------------------- layout
 
 
 def _layout(structs: Mapping[str, Struct], kind: str, real: int) -> tuple[int, int, list[int]]:
@@ -658,7 +711,9 @@ class _Flattener:
         for one in self._walk(root, "", (0, 0), None, ""):
             if one.path in found:
                 first = found[one.path]
-                raise SchemaError(f"{one.file}:{one.line}: path '{one.path}' is already taken by {first.file}:{first.line}")
+                raise SchemaError(
+                    f"{one.file}:{one.line}: path '{one.path}' is already taken by {first.file}:{first.line}"
+                )
             found[one.path] = one
         return found
 
@@ -681,7 +736,9 @@ class _Flattener:
                 at = (place[0] + index * sizes[0], place[1] + index * sizes[1])
                 yield from self._walk(member.type, element, at, inherited, within)
 
-    def _field(self, member: Member, path: str, place: tuple[int, int], source: str | None, struct: str, owner: str) -> Field:
+    def _field(
+        self, member: Member, path: str, place: tuple[int, int], source: str | None, struct: str, owner: str
+    ) -> Field:
         labels: tuple[tuple[str, ...], ...] = ()
         if member.count is not None:
             labels += (tuple(str(index) for index in range(member.count)),)
@@ -712,7 +769,7 @@ class _Flattener:
         )
 
 
-# --------------------------------------------------------------------------------------------------------- build-time entry
+# ----------------------------------------------------------------------------------------------------- build-time entry
 
 
 def main(arguments: list[str] | None = None) -> int:
