@@ -103,7 +103,7 @@ def read_source(folder: Path, name: str = "descend.cu") -> Source:
 def read_usage(log: str) -> Usage | None:
     """The usage ptxas wrote to a program log under `-v`, or None when it wrote nothing.
 
-    >>> read_usage("8 bytes stack frame, 4 bytes spill stores, 2 bytes spill loads\\nUsed 96 registers, used 0 barriers")
+    >>> read_usage("8 bytes stack frame, 4 bytes spill stores, 2 bytes spill loads\\nUsed 96 registers, used 0 ...")
     Usage(registers=96, stack=8, spill_stores=4, spill_loads=2)
     """
     frames = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
@@ -235,9 +235,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
-        os.unlink(name)
+        Path(name).unlink()
         raise
 
 

@@ -1,0 +1,660 @@
+"""PTX executed on a CPU: each PTX statement becomes one C statement, built by the host compiler.
+
+It checks the front half of the GPU compiler (contraction, approximate operations, reordering) without a GPU;
+ptxas and the hardware remain. Every rounding is IEEE, a float result that is NaN carries the GPU's bits
+(0x7fffffff), a float-to-integer conversion saturates as PTX says. What is not understood is refused with its line.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+C_TYPE = {kind + str(width): sign + str(width) for kind, sign in ("bu", "uu", "si") for width in (8, 16, 32, 64)}
+C_TYPE |= {"f32": "float", "f64": "double", "pred": "u8"}
+WIDTH = {name: int(name[1:]) if name != "pred" else 8 for name in C_TYPE}
+
+# Modifiers that would let bits differ from IEEE, or that one thread alone cannot execute.
+INEXACT = {"approx", "ftz", "full", "rz", "rm", "rp"}
+FOREIGN = {"bar", "barrier", "shfl", "vote", "match", "activemask", "membar", "fence", "redux", "elect"}
+# Cache hints: no effect on values.
+HINT = {"nc", "ca", "cg", "cs", "lu", "cv", "wb", "wt", "relaxed", "weak", "gpu", "volatile"}
+
+PRELUDE = r"""
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+typedef uint8_t u8; typedef uint16_t u16; typedef uint32_t u32; typedef uint64_t u64;
+typedef int8_t i8; typedef int16_t i16; typedef int32_t i32; typedef int64_t i64;
+typedef unsigned __int128 u128; typedef __int128 i128;
+static _Thread_local u32 tid_x, ctaid_x, ntid_x, nctaid_x;
+static inline float f32(u32 w) { float x; memcpy(&x, &w, 4); return x; }
+static inline double f64(u64 w) { double x; memcpy(&x, &w, 8); return x; }
+static inline u32 w32(float x) { u32 w; memcpy(&w, &x, 4); return w; }
+static inline u64 w64(double x) { u64 w; memcpy(&w, &x, 8); return w; }
+/* Results of arithmetic: a NaN is the GPU's NaN. */
+static inline u32 r32(float x) { return x == x ? w32(x) : 0x7fffffffu; }
+static inline u64 r64(double x) { return x == x ? w64(x) : 0x7fffffffffffffffull; }
+#define MEMORY(T) \
+  static inline T ld_##T(u64 a) { T x; memcpy(&x, (void const*)(uintptr_t)a, sizeof x); return x; } \
+  static inline void st_##T(u64 a, T x) { memcpy((void*)(uintptr_t)a, &x, sizeof x); }
+MEMORY(u8) MEMORY(u16) MEMORY(u32) MEMORY(u64) MEMORY(i8) MEMORY(i16) MEMORY(i32) MEMORY(i64)
+#define LEAST_AND_MOST(T, NAME) \
+  static inline T min_##NAME(T a, T b) { \
+    return a != a ? b : b != b ? a : a == b ? (signbit(a) ? a : b) : a < b ? a : b; } \
+  static inline T max_##NAME(T a, T b) { \
+    return a != a ? b : b != b ? a : a == b ? (signbit(a) ? b : a) : a > b ? a : b; }
+LEAST_AND_MOST(float, f32) LEAST_AND_MOST(double, f64)
+#define TO_INT(T, LOW, HIGH, BELOW, ABOVE, NAN_VALUE) \
+  static inline T to_##T(double x, T nan) { return x != x ? nan : x <= (BELOW) ? (LOW) : x >= (ABOVE) ? (HIGH) : (T)x; }
+TO_INT(i16, INT16_MIN, INT16_MAX, -0x1p15, 0x1p15, 0) TO_INT(u16, 0, UINT16_MAX, 0.0, 0x1p16, 0)
+TO_INT(i32, INT32_MIN, INT32_MAX, -0x1p31, 0x1p31, 0) TO_INT(u32, 0, UINT32_MAX, 0.0, 0x1p32, 0)
+TO_INT(i64, INT64_MIN, INT64_MAX, -0x1p63, 0x1p63, 0) TO_INT(u64, 0, UINT64_MAX, 0.0, 0x1p64, 0)
+#define SHIFTS(U, S, N) \
+  static inline U shl_##U(U a, u32 n) { return n >= N ? 0 : (U)(a << n); } \
+  static inline U shr_##U(U a, u32 n) { return n >= N ? 0 : (U)(a >> n); } \
+  static inline S shr_##S(S a, u32 n) { return n >= N ? (S)(a < 0 ? -1 : 0) : (S)(a >> n); }
+SHIFTS(u16, i16, 16) SHIFTS(u32, i32, 32) SHIFTS(u64, i64, 64)
+static inline u32 funnel_l(u32 low, u32 high, u32 n) { return (u32)((((u64)high << 32 | low) << n) >> 32); }
+static inline u32 funnel_r(u32 low, u32 high, u32 n) { return (u32)(((u64)high << 32 | low) >> n); }
+static inline u64 bfe_u(u64 a, u32 pos, u32 len, u32 width, int is_signed) {
+  pos &= 0xff; len &= 0xff;
+  u64 all = width == 64 ? ~0ull : 0xffffffffull, field = pos >= width ? 0 : a >> pos;
+  u32 top = pos + len - 1 < width - 1 ? pos + len - 1 : width - 1;
+  u64 sign = is_signed && len ? (a >> top) & 1 : 0;
+  u64 mask = len >= 64 ? ~0ull : (1ull << len) - 1;
+  u32 have = pos >= width ? 0 : width - pos;
+  u64 valid = have >= 64 ? ~0ull : (1ull << have) - 1;
+  field &= mask & valid;
+  return (sign ? field | ~(mask & valid) : field) & all;
+}
+static inline u64 bfi_u(u64 a, u64 b, u32 pos, u32 len, u32 width) {
+  pos &= 0xff; len &= 0xff;
+  if (pos >= width || !len) return b;
+  u64 mask = (len >= 64 ? ~0ull : (1ull << len) - 1) << pos;
+  return (b & ~mask) | ((a << pos) & mask);
+}
+static inline u32 prmt(u32 a, u32 b, u32 c) {
+  u64 both = (u64)b << 32 | a; u32 d = 0;
+  for (int i = 0; i < 4; ++i) {
+    u32 s = c >> (4 * i) & 0xf, byte = both >> (8 * (s & 7)) & 0xff;
+    if (s & 8) byte = byte & 0x80 ? 0xff : 0;
+    d |= byte << (8 * i);
+  }
+  return d;
+}
+static inline u32 lop3(u32 a, u32 b, u32 c, u32 t) {
+  u32 d = 0;
+  for (int i = 0; i < 8; ++i)
+    if (t >> i & 1) d |= (i & 4 ? a : ~a) & (i & 2 ? b : ~b) & (i & 1 ? c : ~c);
+  return d;
+}
+static inline u32 brev(u32 a) { u32 d = 0; for (int i = 0; i < 32; ++i) d |= (a >> i & 1) << (31 - i); return d; }
+"""
+
+
+class PtxError(ValueError):
+    """A PTX statement that the executor refuses."""
+
+
+@dataclass
+class Function:
+    """One `.entry` or `.func` under translation."""
+
+    name: str
+    entry: bool
+    returns: list[str]
+    parameters: list[str]
+    sizes: dict[str, int] = field(default_factory=dict)
+    body: str = ""
+    line: int = 0  # of the body's first character
+    lines: list[str] = field(default_factory=list)
+    declarations: list[str] = field(default_factory=list)
+    registers: dict[str, str] = field(default_factory=dict)  # name or counted prefix -> C type
+    tables: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def prototype(self) -> str:
+        """The C signature: parameters are memory, as in PTX."""
+        names = [symbol(name) for name in (*self.returns, *self.parameters)]
+        return f"static void F_{symbol(self.name)}({', '.join(f'u8* {name}' for name in names) or 'void'})"
+
+
+def symbol(name: str) -> str:
+    """A C identifier for a PTX one."""
+    return "P_" + re.sub(r"\W", "_", name.replace("$", "S_"))
+
+
+def strip_comments(ptx: str) -> str:
+    """The text without comments, line numbers kept."""
+    return re.sub(r"//[^\n]*|/\*.*?\*/", lambda found: "\n" * found[0].count("\n"), ptx, flags=re.DOTALL)
+
+
+def closing(text: str, start: int) -> int:
+    """The position of the brace that closes the one at `start`."""
+    depth = 0
+    for found in re.compile(r"[{}]").finditer(text, start):
+        depth += 1 if found[0] == "{" else -1
+        if depth == 0:
+            return found.start()
+    raise PtxError("unbalanced braces")
+
+
+def declared(text: str) -> tuple[str, int, int]:
+    """Name, bytes and alignment of `.param .align 4 .b8 name[12]` or `.param .u64 name`."""
+    pointer = r"(?:\.ptr\s+(?:\.(?!align)\w+\s+)?(?:\.align\s+\d+\s+)?)?"
+    pattern = rf"(?:\.\w+\s+)*?(?:\.align\s+(\d+)\s+)?\.([busf]\d+)\s+{pointer}([\w$%]+)(?:\[(\d*)\])?"
+    found = re.fullmatch(pattern, text.strip())
+    if not found:
+        raise PtxError(f"declaration not understood: {text}")
+    align, kind, name, count = found.groups()
+    size = WIDTH[kind] // 8
+    return name, size * int(count or 1), int(align or size)
+
+
+class Translator:
+    """PTX text to C text."""
+
+    def __init__(self, ptx: str) -> None:
+        self.text = strip_comments(ptx)
+        self.original = ptx.splitlines()
+        self.globals: dict[str, str] = {}
+        self.functions: list[Function] = []
+        self.read_module()
+
+    def fail(self, line: int, reason: str) -> PtxError:
+        """The refusal of one source line."""
+        return PtxError(f"PTX line {line}: {reason}: {self.original[line - 1].strip()}")
+
+    def line_of(self, position: int) -> int:
+        """The line number of a position of the text."""
+        return self.text.count("\n", 0, position) + 1
+
+    # Module level
+
+    def read_module(self) -> None:
+        """Variables and functions."""
+        position = 0
+        while found := re.compile(r"\S").search(self.text, position):
+            start = found.start()
+            if line := re.compile(r"\.(version|target|address_size)[^\n]*").match(self.text, start):
+                position = line.end()
+            elif variable := re.compile(r"((?:\.\w+\s+)*)\.(global|const)\b[^;]*;").match(self.text, start):
+                self.read_variable(variable[0][:-1], self.line_of(start))
+                position = variable.end()
+            elif header := re.compile(r"(?:\.\w+\s+)*?\.(entry|func)\b[^{;]*[{;]").match(self.text, start):
+                end = header.end() - 1
+                function = self.read_header(header[0][:-1], header[1] == "entry", self.line_of(start))
+                if self.text[end] == "{":
+                    end = closing(self.text, end)
+                    function.body, function.line = self.text[header.end() : end], self.line_of(header.end())
+                    self.functions.append(function)
+                position = end + 1
+            else:
+                raise self.fail(self.line_of(start), "directive not understood")
+
+    def read_variable(self, text: str, line: int) -> None:
+        """`.const .align 4 .b8 name[4] = {1, 2, 3, 4}` as a C array of bytes or words."""
+        head, _, values = text.partition("=")
+        found = re.search(r"(?:\.align\s+(\d+)\s+)?\.(\w\d+)\s+([\w$]+)(?:\[(\d+)\])?\s*$", head.strip())
+        if not found or ".extern" in head:
+            raise self.fail(line, "variable not understood")
+        align, kind, name, count = found.groups()
+        words = re.findall(r"[\w.+-]+", values)
+        if any(not re.fullmatch(r"-?\d+|0[fFdDxX][0-9A-Fa-f]+", word) for word in words):
+            raise self.fail(line, "initialiser not understood")
+        numbers = ", ".join(re.sub(r"^0[fFdD]", "0x", word) for word in words) or "0"
+        array = f"static u{WIDTH[kind]} {symbol(name)}[{count or 1}]"
+        self.globals[name] = f"{array} __attribute__((aligned({align or 8}))) = {{{numbers}}};"
+
+    def read_header(self, text: str, entry: bool, line: int) -> Function:
+        """`.visible .entry name(.param ...) .maxntid 128`."""
+        found = re.search(r"\.(?:entry|func)\s*(?:\(([^)]*)\))?\s*([\w$]+)\s*(?:\(([^)]*)\))?", text)
+        if not found:
+            raise self.fail(line, "function not understood")
+        function = Function(found[2], entry, [], [])
+        for names, group in ((function.returns, found[1]), (function.parameters, found[3])):
+            for parameter in filter(str.strip, (group or "").split(",")):
+                name, size, _ = declared(parameter)
+                names.append(name)
+                function.sizes[name] = size
+        return function
+
+    # Function level
+
+    def statements(self, function: Function) -> Iterator[tuple[int, str]]:
+        """(line, text) of each statement; text is `{`, `}`, `label:` or an instruction."""
+        body, position = function.body, 0
+        while found := re.compile(r"\S").search(body, position):
+            start = found.start()
+            line = function.line + body.count("\n", 0, start)
+            if body[start] in "{}":
+                yield line, body[start]
+                position = start + 1
+            elif label := re.compile(r"([$\w]+):(?!:)").match(body, start):
+                yield line, label[0]
+                position = label.end()
+            else:
+                end = body.index(";", start)
+                yield line, " ".join(body[start:end].split())
+                position = end + 1
+
+    def translate(self) -> str:
+        """The whole module as C, with `launch_NAME(grid, block, arguments)` for each entry."""
+        launches = []
+        for function in self.functions:
+            self.translate_function(function)
+            if function.entry:
+                arguments = ", ".join(f"arguments[{index}]" for index in range(len(function.parameters)))
+                launches.append(
+                    f"void launch_{function.name}(u32 grid, u32 block, u8** arguments) {{\n"
+                    "  nctaid_x = grid; ntid_x = block;\n"
+                    "  for (ctaid_x = 0; ctaid_x < grid; ++ctaid_x)\n    for (tid_x = 0; tid_x < block; ++tid_x)\n"
+                    f"      F_{symbol(function.name)}({arguments});\n}}\n"
+                )
+        prototypes = "\n".join(f"{function.prototype};" for function in self.functions)
+        bodies = "\n".join(
+            "\n".join((f"{function.prototype} {{", *function.declarations, *function.lines, "}"))
+            for function in self.functions
+        )
+        return "\n".join((PRELUDE, *self.globals.values(), prototypes, bodies, *launches))
+
+    def translate_function(self, function: Function) -> None:
+        """Fill the C lines of one function."""
+        statements = list(self.statements(function))
+        for (_, label), (_, text) in itertools.pairwise(statements):
+            if text.startswith(".branchtargets"):
+                function.tables[label[:-1]] = [name.strip() for name in text.split(None, 1)[1].split(",")]
+        for line, text in statements:
+            try:
+                if c := self.statement(function, text):
+                    function.lines.append(f"  {c}")
+            except PtxError as error:
+                raise self.fail(line, str(error)) from None
+            except (KeyError, ValueError, IndexError) as error:
+                raise self.fail(line, f"not understood ({error!r})") from error
+
+    def statement(self, function: Function, text: str) -> str:
+        """One statement as C."""
+        if text in "{}":
+            return text
+        if text.endswith(":"):
+            return "" if text[:-1] in function.tables else f"{symbol(text[:-1])}: ;"
+        if text.startswith(".branchtargets") or text.startswith((".pragma", ".loc ")):
+            return ""
+        if text.startswith("."):
+            return self.declare(function, text)
+        guard = ""
+        if found := re.match(r"@(!?)(%\w+)\s+", text):
+            guard = f"if ({found[1]}{self.register(function, found[2])}) "
+            text = text[found.end() :]
+        opcode, _, rest = text.partition(" ")
+        return guard + self.instruction(function, opcode.split("."), operands(rest))
+
+    def declare(self, function: Function, text: str) -> str:
+        """Registers and local memory go to the head of the C function, call parameters stay in their block."""
+        if found := re.fullmatch(r"\.reg\s+\.(\w+)\s+(.*)", text):
+            kind = C_TYPE["b" + found[1][1:]] if found[1] != "pred" else "u8"
+            for name in found[2].split(","):
+                counted = re.fullmatch(r"\s*(%\w+?)<(\d+)>\s*", name)
+                names = [f"{counted[1]}{index}" for index in range(int(counted[2]))] if counted else [name.strip()]
+                function.registers |= dict.fromkeys(names, kind)
+                function.declarations.append(f"  {kind} " + ", ".join(f"{symbol(each)} = 0" for each in names) + ";")
+            return ""
+        space = text[1:].split(None, 1)[0]
+        if space not in ("local", "param"):
+            raise PtxError(f"memory space .{space} refused")
+        name, size, align = declared(text)
+        array = f"u8 {symbol(name)}[{size}] __attribute__((aligned({max(align, 8)})));"
+        function.sizes[name] = size
+        if space == "param":
+            return array
+        function.declarations.append(f"  {array}")
+        return ""
+
+    # Operands
+
+    def register(self, function: Function, name: str) -> str:
+        """The C variable of a register or special register."""
+        if name in function.registers:
+            return symbol(name)
+        if special := re.fullmatch(r"%(tid|ntid|ctaid|nctaid)\.([xyz])", name):
+            return f"{special[1]}_x" if special[2] == "x" else ("1" if special[1].startswith("n") else "0")
+        raise PtxError(f"register {name} refused")
+
+    def address(self, function: Function, text: str) -> str:
+        """`[%rd1+40]`, `[name]` as a C expression of 64 bits."""
+        found = re.fullmatch(r"\[\s*([%$\w.]+)\s*(?:([+-])\s*(-?\w+)\s*)?\]", text)
+        if not found:
+            raise PtxError(f"address {text} not understood")
+        base = self.value(function, found[1], "u64")
+        return base if not found[2] else f"({base} {found[2]} (u64)(i64)({found[3]}))"
+
+    def value(self, function: Function, text: str, kind: str) -> str:
+        """One source operand as a C expression of type `kind`."""
+        text = text.strip()
+        width = WIDTH[kind]
+        if text.startswith("!") and kind == "pred":
+            return f"!{self.register(function, text[1:])}"
+        if text.startswith("%"):
+            word = self.register(function, text)
+        elif text in function.sizes or text in self.globals:
+            word = f"(u64)(uintptr_t){symbol(text)}"
+        elif found := re.fullmatch(r"0[fFdD]([0-9A-Fa-f]{8}|[0-9A-Fa-f]{16})", text):
+            word = f"0x{found[1]}{'u' if len(found[1]) == 8 else 'ull'}"
+        elif re.fullmatch(r"-?(0[xX][0-9A-Fa-f]+|\d+)U?", text):
+            number = int(text.rstrip("U"), 0) % (1 << 64)
+            word = f"{number}ull"
+        else:
+            raise PtxError(f"operand {text} not understood")
+        if kind in ("f32", "f64"):
+            return f"{kind}((u{width}){word})"
+        return f"({C_TYPE[kind]}){word}"
+
+    def store(self, function: Function, name: str, kind: str, expression: str) -> str:
+        """Assign a C expression of type `kind` to a register, extended by its sign when signed."""
+        target = self.register(function, name)
+        if kind in ("f32", "f64"):
+            return f"{target} = r{WIDTH[kind]}({expression});"
+        return f"{target} = ({function.registers[name]})({C_TYPE[kind]})({expression});"
+
+    # Instructions
+
+    def instruction(self, function: Function, opcode: list[str], given: list[str]) -> str:
+        """One instruction as C."""
+        name, *modifiers = opcode
+        if name in FOREIGN or "shared" in modifiers:
+            raise PtxError("one thread per run has no barrier, shuffle, vote or shared memory")
+        if name in ("bra", "ret", "exit", "brx", "call", "ld", "st", "mov", "cvta", "cvt", "setp", "trap", "ldu"):
+            method = getattr(self, f"op_{name}")
+            return str(method(function, modifiers, given))
+        if INEXACT & set(modifiers):
+            raise PtxError("rounding other than IEEE nearest refused")
+        kind = modifiers[-1]
+        if kind not in C_TYPE:
+            raise PtxError("opcode refused")
+        return self.arithmetic(function, name, modifiers[:-1], kind, given)
+
+    def arithmetic(self, function: Function, name: str, modifiers: list[str], kind: str, given: list[str]) -> str:
+        """Opcodes of the form d, a[, b[, c]] of one type."""
+        width, is_float = WIDTH[kind], kind[0] == "f"
+        unsigned = f"u{width}"
+
+        def of(index: int, as_kind: str = kind) -> str:
+            return self.value(function, given[index], as_kind)
+
+        def put(expression: str, as_kind: str = kind) -> str:
+            return self.store(function, given[0], as_kind, expression)
+
+        def bits_of(index: int) -> str:
+            return self.value(function, given[index], unsigned)
+
+        count = len(given) - 1
+        key = ".".join((name, *modifiers))
+        if is_float:
+            # Without .rn, ptxas may contract a product and a sum.
+            binary = {"add.rn": "+", "sub.rn": "-", "mul.rn": "*", "div.rn": "/"}
+            if key in binary and count == 2:
+                return put(f"{of(1)} {binary[key]} {of(2)}")
+            suffix = "f" if kind == "f32" else ""
+            sign = f"((u{width})1 << {width - 1})"
+            floats = {
+                "fma.rn": lambda: put(f"fma{suffix}({of(1)}, {of(2)}, {of(3)})"),
+                "sqrt.rn": lambda: put(f"sqrt{suffix}({of(1)})"),
+                "rcp.rn": lambda: put(f"1 / {of(1)}"),
+                "min": lambda: put(f"min_{kind}({of(1)}, {of(2)})"),
+                "max": lambda: put(f"max_{kind}({of(1)}, {of(2)})"),
+                "neg": lambda: put(f"{bits_of(1)} ^ {sign}", unsigned),
+                "abs": lambda: put(f"{bits_of(1)} & ~{sign}", unsigned),
+                "copysign": lambda: put(f"({bits_of(1)} & {sign}) | ({bits_of(2)} & ~{sign})", unsigned),
+                "selp": lambda: put(f"{of(3, 'pred')} ? {bits_of(1)} : {bits_of(2)}", unsigned),
+            }
+            if key not in floats:
+                raise PtxError("opcode refused")
+            return floats[key]()
+
+        twice = f"{'i' if kind[0] == 's' else 'u'}{'128' if width == 64 else 2 * width}"
+        wide = f"{kind[0]}{2 * width}"
+        double = f"u{2 * width}"
+        product = f"(({twice}){of(1)} * ({twice}){of(2)})" if count >= 2 and kind != "pred" else ""
+        low = f"(({unsigned}){of(1)} * ({unsigned}){of(2)})" if count >= 2 and kind != "pred" else ""
+        if width == 16:
+            low = f"(u16)((u32){low})" if not product else f"(u16){product}"
+        logic = {"and": "&", "or": "|", "xor": "^"}
+        if key in logic:
+            return put(f"{of(1)} {logic[key]} {of(2)}")
+        if key in ("add", "sub"):
+            return put(f"{bits_of(1)} {'+' if name == 'add' else '-'} {bits_of(2)}")
+        integers = {
+            "not": lambda: put(f"!{of(1)}" if kind == "pred" else f"~{of(1)}"),
+            "cnot": lambda: put(f"!{of(1)}"),
+            "neg": lambda: put(f"0 - {bits_of(1)}"),
+            "abs": lambda: put(f"{of(1)} < 0 ? 0 - {bits_of(1)} : {bits_of(1)}", unsigned),
+            "min": lambda: put(f"{of(1)} < {of(2)} ? {of(1)} : {of(2)}"),
+            "max": lambda: put(f"{of(1)} > {of(2)} ? {of(1)} : {of(2)}"),
+            "selp": lambda: put(f"{of(3, 'pred')} ? {of(1)} : {of(2)}"),
+            "mul.lo": lambda: put(low),
+            "mul.hi": lambda: put(f"{product} >> {width}"),
+            "mul.wide": lambda: put(product, wide),
+            "mad.lo": lambda: put(f"{low} + {bits_of(3)}"),
+            "mad.hi": lambda: put(f"({unsigned})({product} >> {width}) + {bits_of(3)}"),
+            "mad.wide": lambda: put(f"({double}){product} + {self.value(function, given[3], double)}", wide),
+            "div": lambda: put(f"{of(1)} / {of(2)}"),
+            "rem": lambda: put(f"{of(1)} % {of(2)}"),
+            "shl": lambda: put(f"shl_{unsigned}({bits_of(1)}, {of(2, 'u32')})", unsigned),
+            "shr": lambda: put(f"shr_{C_TYPE[kind]}({of(1)}, {of(2, 'u32')})"),
+            "shf.l.wrap": lambda: put(f"funnel_l({of(1)}, {of(2)}, {of(3)} & 31)"),
+            "shf.r.wrap": lambda: put(f"funnel_r({of(1)}, {of(2)}, {of(3)} & 31)"),
+            "shf.l.clamp": lambda: put(f"funnel_l({of(1)}, {of(2)}, {of(3)} < 32 ? {of(3)} : 32)"),
+            "shf.r.clamp": lambda: put(f"funnel_r({of(1)}, {of(2)}, {of(3)} < 32 ? {of(3)} : 32)"),
+            "bfe": lambda: put(
+                f"bfe_u({bits_of(1)}, {of(2, 'u32')}, {of(3, 'u32')}, {width}, {int(kind[0] == 's')})", unsigned
+            ),
+            "bfi": lambda: put(f"bfi_u({of(1)}, {of(2)}, {of(3, 'u32')}, {of(4, 'u32')}, {width})"),
+            "prmt": lambda: put(f"prmt({of(1)}, {of(2)}, {of(3)})"),
+            "lop3": lambda: put(f"lop3({of(1)}, {of(2)}, {of(3)}, {of(4)})"),
+            "popc": lambda: put(f"(u32)__builtin_popcountll({of(1)})", "u32"),
+            "clz": lambda: put(f"{of(1)} ? (u32)__builtin_clzll({of(1)}) - {64 - width} : {width}", "u32"),
+            "brev": lambda: put(f"brev({of(1)})"),
+        }
+        if key not in integers or (kind == "pred" and name not in ("not", "and", "or", "xor")):
+            raise PtxError("opcode refused")
+        return integers[key]()
+
+    def op_bra(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Jump."""
+        return f"goto {symbol(given[0])};"
+
+    def op_brx(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Jump through a table."""
+        labels = function.tables[given[1]]
+        cases = " ".join(f"case {index}: goto {symbol(label)};" for index, label in enumerate(labels))
+        return f"switch ({self.value(function, given[0], 'u32')}) {{ {cases} default: __builtin_trap(); }}"
+
+    def op_ret(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Return."""
+        return "return;"
+
+    def op_exit(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """End of the thread; only an entry can do it here."""
+        if not function.entry:
+            raise PtxError("exit outside the entry")
+        return "return;"
+
+    def op_trap(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Stop at once."""
+        return "__builtin_trap();"
+
+    def op_call(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """`call.uni (retval0), name, (param0, param1)`."""
+        lists = [item for item in given if item.startswith("(")]
+        names = [item for item in given if not item.startswith("(")]
+        if len(names) != 1 or names[0] not in {each.name for each in self.functions}:
+            raise PtxError("call of an unknown function")
+        arguments = [symbol(name.strip()) for item in lists for name in item.strip("() ").split(",") if name.strip()]
+        return f"F_{symbol(names[0])}({', '.join(arguments)});"
+
+    def memory_kind(self, modifiers: list[str]) -> tuple[str, int]:
+        """(type, vector length) of a load or store; refuses what could change the value."""
+        length, kind = 1, modifiers[-1]
+        for modifier in modifiers[:-1]:
+            if modifier in ("v2", "v4", "v8"):
+                length = int(modifier[1])
+            elif modifier not in HINT | {"global", "local", "param", "const"} and "::" not in modifier:
+                raise PtxError(f"modifier .{modifier} refused")
+        return kind, length
+
+    def op_ld(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Load of one value or a vector."""
+        kind, length = self.memory_kind(modifiers)
+        word = C_TYPE["s" + kind[1:]] if kind[0] == "s" else f"u{WIDTH[kind]}"
+        address = self.address(function, given[1])
+        names = items(given[0]) if length > 1 else [given[0]]
+        if length == 1:
+            return f"{self.register(function, names[0])} = ({function.registers[names[0]]})ld_{word}({address});"
+        loads = "".join(
+            f"{self.register(function, name)} = ({function.registers[name]})ld_{word}(a + {index * WIDTH[kind] // 8});"
+            for index, name in enumerate(names)
+            if name != "_"
+        )
+        return f"{{ u64 a = {address}; {loads} }}"
+
+    def op_ldu(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Uniform load."""
+        return self.op_ld(function, modifiers, given)
+
+    def op_st(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Store of one value or a vector."""
+        kind, length = self.memory_kind(modifiers)
+        word, address = f"u{WIDTH[kind]}", self.address(function, given[0])
+        values = items(given[1]) if length > 1 else [given[1]]
+        stores = "".join(
+            f"st_{word}(a + {index * WIDTH[kind] // 8}, {self.value(function, value, word)});"
+            for index, value in enumerate(values)
+        )
+        return f"{{ u64 a = {address}; {stores} }}"
+
+    def op_mov(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Copy, pack {low, high} into one register, or unpack."""
+        kind = modifiers[-1]
+        unsigned = kind if kind == "pred" else f"u{WIDTH[kind]}"
+        if given[0].startswith("{"):
+            names = items(given[0])
+            part = WIDTH[kind] // len(names)
+            parts = "".join(
+                f"{self.register(function, name)} = ({function.registers[name]})(w >> {index * part});"
+                for index, name in enumerate(names)
+                if name != "_"
+            )
+            return f"{{ {unsigned} w = {self.value(function, given[1], unsigned)}; {parts} }}"
+        if given[1].startswith("{"):
+            values = items(given[1])
+            part = WIDTH[kind] // len(values)
+            packed = " | ".join(
+                f"({unsigned})(({unsigned}){self.value(function, value, f'u{part}')} << {index * part})"
+                for index, value in enumerate(values)
+            )
+            return self.store(function, given[0], unsigned, packed)
+        return self.store(function, given[0], unsigned, self.value(function, given[1], unsigned))
+
+    def op_cvta(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Every memory space has the host's addresses."""
+        return self.store(function, given[0], "u64", self.value(function, given[1], "u64"))
+
+    def op_setp(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Compare, optionally combined with a third predicate: `setp.lt.and.f32 %p1|%p2, a, b, %p3`."""
+        comparison, *middle, kind = modifiers
+        if set(middle) - {"and", "or", "xor"}:
+            raise PtxError("comparison refused")
+        a, b = self.value(function, given[1], kind), self.value(function, given[2], kind)
+        signs = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "lo": "<", "ls": "<=", "hi": ">"}
+        signs |= {"hs": ">="}
+        if kind[0] != "f":
+            result = f"({a} {signs[comparison]} {b})"
+        elif comparison in ("num", "nan"):
+            result = f"({'!' if comparison == 'num' else ''}__builtin_isunordered({a}, {b}))"
+        elif comparison.endswith("u"):
+            result = f"(__builtin_isunordered({a}, {b}) || {a} {signs[comparison[:-1]]} {b})"
+        else:
+            result = f"(!__builtin_isunordered({a}, {b}) && {a} {signs[comparison]} {b})"
+        targets = given[0].split("|")
+        parts = [result, f"!{result}"]
+        if middle:
+            sign = {"and": "&", "or": "|", "xor": "^"}[middle[0]]
+            parts = [f"{part} {sign} {self.value(function, given[3], 'pred')}" for part in parts]
+        wanted = [(target, part) for target, part in zip(targets, parts, strict=False) if target != "_"]
+        stores = "".join(f"{self.register(function, target)} = {part};" for target, part in wanted)
+        return stores if len(targets) == 1 else f"{{ {stores} }}"
+
+    def op_cvt(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """Conversion between integers and floats."""
+        *middle, to, source = modifiers
+        if set(middle) - {"rn", "rni", "rzi", "rmi", "rpi", "sat"} or {to, source} - C_TYPE.keys():
+            raise PtxError("conversion refused")
+        a = self.value(function, given[1], source)
+        rounding = {"rni": "nearbyint", "rzi": "trunc", "rmi": "floor", "rpi": "ceil"}
+        rounded = next((rounding[each] for each in middle if each in rounding), None)
+        if source[0] == "f" and to[0] == "f":
+            if "sat" in middle:
+                raise PtxError("conversion refused")
+            return self.store(function, given[0], to, f"{rounded}({a})" if rounded else f"({C_TYPE[to]}){a}")
+        if source[0] == "f":
+            if not rounded:
+                raise PtxError("conversion without rounding refused")
+            nan = 0 if source != "f64" and WIDTH[to] != 64 else f"({C_TYPE[to]})(1ull << {WIDTH[to] - 1})"
+            return self.store(function, given[0], to, f"to_{C_TYPE[to]}({rounded}((double){a}), {nan})")
+        if to[0] == "f":
+            if "rn" not in middle:
+                raise PtxError("conversion without .rn refused")
+            return self.store(function, given[0], to, f"({C_TYPE[to]}){a}")
+        if "sat" in middle:
+            low, high = (0, 2 ** WIDTH[to] - 1) if to[0] == "u" else (-(2 ** (WIDTH[to] - 1)), 2 ** (WIDTH[to] - 1) - 1)
+            if WIDTH[to] == 64 or WIDTH[source] == 64:
+                raise PtxError("saturating conversion of 64 bits refused")
+            clamped = f"(i64){a} < {low}ll ? {low}ll : (i64){a} > {high}ll ? {high}ll : (i64){a}"
+            return self.store(function, given[0], to, clamped)
+        return self.store(function, given[0], to, a)
+
+
+def operands(text: str) -> list[str]:
+    """Split at commas outside brackets."""
+    parts, depth, start = [], 0, 0
+    for index, letter in enumerate(text):
+        depth += (letter in "{([") - (letter in "})]")
+        if letter == "," and depth == 0:
+            parts.append(text[start:index].strip())
+            start = index + 1
+    return [*parts, text[start:].strip()] if text.strip() else []
+
+
+def items(text: str) -> list[str]:
+    """`{a, b}` as a list."""
+    return [item.strip() for item in text.strip("{} ").split(",")]
+
+
+class PtxModule:
+    """The entries of a PTX module, built for the host: `launch(name, grid, block, arguments)`."""
+
+    def __init__(self, ptx: str, folder: Path, name: str = "ptx") -> None:
+        compiler = shutil.which("gcc") or shutil.which("cc") or shutil.which("clang")
+        if compiler is None:
+            raise PtxError("no C compiler on the path")
+        source, library = folder / f"{name}.c", folder / f"{name}.so"
+        source.write_text(Translator(ptx).translate(), encoding="utf-8")
+        # -O1: the statements are already scheduled; contraction off, because PTX names each fma.
+        flags = ["-std=gnu11", "-O1", "-fwrapv", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-math-errno", "-w"]
+        command = [compiler, *flags, "-march=native", "-shared", "-fPIC", "-o", library, source, "-lm"]
+        subprocess.run(command, check=True)
+        self._library = ctypes.CDLL(str(library.resolve()))
+
+    def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes]) -> None:
+        """Run every thread of a grid in turn; `arguments` are the bytes of the kernel parameters."""
+        held = [ctypes.create_string_buffer(argument, len(argument)) for argument in arguments]
+        pointers = (ctypes.c_void_p * len(held))(*map(ctypes.addressof, held))
+        self._library[f"launch_{name}"](ctypes.c_uint32(grid), ctypes.c_uint32(block), pointers)
