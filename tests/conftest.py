@@ -1,4 +1,4 @@
-"""What several test folders share: the helpers of `gpu_tools` by name, and the GPU where there is one."""
+"""What several test folders share: fixed random examples, the helpers of `gpu_tools` by name, the backends."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from mcrisk.backends import AbstractBackend
     from mcrisk.backends.gpu import GpuBackend
 
 sys.path.insert(0, str(Path(__file__).parent / "gpu_tools"))
+
+# The same examples on every machine and day; no deadline, because a shared machine is slow at times.
+hypothesis.settings.register_profile("mcrisk", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("mcrisk")
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +28,11 @@ def gpu() -> GpuBackend:
     if missing := gpu.absence():
         pytest.skip(str(missing))
     return gpu.GpuBackend()
+
+
+@pytest.fixture(params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def backend(request: pytest.FixtureRequest) -> AbstractBackend:
+    """Each backend of this machine: one test body for all."""
+    from mcrisk.backends import choose
+
+    return request.getfixturevalue("gpu") if request.param == "gpu" else choose("cpu")

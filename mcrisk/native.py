@@ -1,0 +1,92 @@
+"""Where the kernel sources, the shipped configs and the CPU libraries are, installed or in a source tree.
+
+The build installs all three as the module `_mcrisk_native`. In a source tree (an editable install, or Python
+started in the repository) kernels and configs are those of the tree, and a library of other kernels is refused.
+
+Runs as a script with nothing installed: `python -P mcrisk/native.py --kernel-digest kernels` prints the digest.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+__all__ = ["build_info", "config_folder", "kernel_digest", "kernel_folder", "library_path", "library_variants"]
+
+MODULE = "_mcrisk_native"
+REMEDY = "run ./scripts/mcrisk, or install mcrisk again"
+
+
+def kernel_folder() -> Path:
+    """The folder of `descend.cpp`, `descend.cu` and `mcrisk/*.h`."""
+    return _folder("kernels")
+
+
+def config_folder() -> Path:
+    """The folder of the shipped `missions/`, `sites/`, `studies/` and `clusters/`."""
+    return _folder("configs")
+
+
+def library_path(variant: str) -> Path:
+    """The CPU library of a variant (`v3`, `v4`, `baseline`, `f64`), built from the kernels of `kernel_folder()`."""
+    from mcrisk.errors import InfrastructureError
+
+    built = build_info().get("kernel_digest")
+    if built != kernel_digest():
+        text = f"the CPU library was built from other kernels ({str(built)[:12]}) than those of {kernel_folder()}"
+        raise InfrastructureError(text, remedy=REMEDY)
+    path = _native_folder() / f"libmcrisk_{variant}.so"
+    if not path.is_file():
+        found = ", ".join(library_variants()) or "none"
+        raise InfrastructureError(f"CPU library {variant}", f"one of {found}", "a variant that was not built", REMEDY)
+    return path
+
+
+def library_variants() -> list[str]:
+    """The variants that were built, by name."""
+    return sorted(path.stem.removeprefix("libmcrisk_") for path in _native_folder().glob("libmcrisk_*.so"))
+
+
+@functools.cache
+def build_info() -> dict[str, str]:
+    """What the build wrote down: `kernel_digest`, `compiler`."""
+    info: dict[str, str] = json.loads((_native_folder() / "build.json").read_text())
+    return info
+
+
+@functools.cache
+def kernel_digest(folder: Path | None = None) -> str:
+    """SHA-256 over the names and texts of all kernel sources (64 hexadecimal digits)."""
+    folder = folder or kernel_folder()
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in (".h", ".cpp", ".cu"):
+            digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _folder(name: str) -> Path:
+    """A folder of the source tree if this file lies in one, else of the installed module."""
+    tree = Path(__file__).resolve().parents[1]
+    return tree / name if (tree / "kernels" / "CMakeLists.txt").is_file() else _native_folder() / name
+
+
+@functools.cache
+def _native_folder() -> Path:
+    spec = importlib.util.find_spec(MODULE)
+    if spec is None or not spec.submodule_search_locations:
+        from mcrisk.errors import InfrastructureError
+
+        raise InfrastructureError("the compiled part of mcrisk is not installed", remedy=REMEDY)
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] != "--kernel-digest":
+        sys.exit("usage: python -P native.py --kernel-digest FOLDER")
+    print(kernel_digest(Path(sys.argv[2])))
