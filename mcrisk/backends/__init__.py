@@ -1,0 +1,95 @@
+"""Where batches run: one backend per device, the same bits from each."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import os
+import sys
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from mcrisk.errors import InfrastructureError, MistakeError, suggestion
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Records = NDArray[np.void]
+
+__all__ = ["AbstractBackend", "choose", "gpu_obstacle"]
+
+NAMES = ("auto", "cpu", "gpu")
+
+
+class AbstractBackend(ABC):
+    """Runs batches on one device. Made by `choose` in the process that uses it; not for sending to another."""
+
+    name: ClassVar[str]
+    real: int = 4  # bytes of `real`: what params.pack is asked for
+    batch: ClassVar[int]  # runs per call that keep the device busy for about half a second
+
+    @abstractmethod
+    def run(self, params: bytes, seed: int, first: int, count: int) -> Records:
+        """The records of runs first, ..., first + count - 1: `(count,)` of `schema.record_dtype(real)`."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Device, compiler, instruction set and precision, in one line."""
+
+
+def choose(name: str = "auto") -> AbstractBackend:
+    """The backend `cpu` or `gpu`, one per process; `auto` is the GPU where it can be used, else the CPU, saying why."""
+    if name not in NAMES:
+        raise MistakeError("backend", " or ".join(NAMES), repr(name), suggestion(name, NAMES))
+    return _make(name)
+
+
+@functools.cache
+def _make(name: str) -> AbstractBackend:
+    if name == "cpu":
+        from .cpu import CpuBackend
+
+        return CpuBackend()
+    obstacle = gpu_obstacle()
+    if obstacle is None:
+        from .gpu import GpuBackend
+
+        try:
+            return GpuBackend()
+        except InfrastructureError as error:
+            if name == "gpu":
+                raise
+            obstacle = str(error)
+    if name == "gpu":
+        raise InfrastructureError(f"backend gpu: {obstacle}")
+    backend = _make("cpu")
+    print(f"{obstacle}: running on the CPU ({backend.describe()})", file=sys.stderr)
+    return backend
+
+
+def gpu_obstacle() -> str | None:
+    """Why the driver offers no GPU, or None. Quick: no cupy and no CUDA context; the later steps are gpu.absence's."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "no NVIDIA driver (libcuda.so.1 not found)"
+    count, version = ctypes.c_int(), ctypes.c_int()
+    status = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    if status == 100 or (status == 0 and count.value == 0):  # 100: CUDA_ERROR_NO_DEVICE
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return "no CUDA device" + (f" (CUDA_VISIBLE_DEVICES is {hidden!r})" if hidden is not None else "")
+    if status:
+        return f"the NVIDIA driver refuses ({_cuda_error(driver, status)}); nvidia-smi shows the state of the device"
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    if importlib.util.find_spec("cupy") is None:
+        extra = "cuda13" if version.value >= 13000 else "cuda12"
+        return f"cupy is not installed; try MCRISK_EXTRAS={extra} ./scripts/mcrisk, or pip install 'mcrisk[{extra}]'"
+    return None
+
+
+def _cuda_error(driver: ctypes.CDLL, status: int) -> str:
+    text = ctypes.c_char_p()
+    driver.cuGetErrorString(status, ctypes.byref(text))
+    return (text.value or b"error %d" % status).decode()

@@ -1,0 +1,167 @@
+"""The CPU library through ctypes: the variant this processor runs fastest, no lock held, no threads inside."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from mcrisk import native
+from mcrisk.errors import InfrastructureError, MistakeError
+from mcrisk.schema import load_schema
+
+from . import AbstractBackend
+from .build import real_bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["CpuBackend", "variant_for"]
+
+# What each x86-64 level adds over the one below, as /proc/cpuinfo spells it (x86-64 psABI 1.0, table 3.1).
+LEVELS = {
+    "v3": "avx avx2 bmi1 bmi2 f16c fma abm movbe",
+    "v4": "avx512f avx512bw avx512cd avx512dq avx512vl",
+}
+
+
+class CpuBackend(AbstractBackend):
+    """One variant of the CPU library, by default the best this processor runs; `f64` is the double oracle."""
+
+    name: ClassVar[str] = "cpu"
+    batch: ClassVar[int] = 4096
+
+    def __init__(self, variant: str | None = None) -> None:
+        self.variant = variant or variant_for(os.environ.get("MCRISK_ISA", ""), processor_flags())
+        self.real = real_bytes(self.variant)
+        self._library = _load(native.library_path(self.variant))
+        schema = load_schema()
+        self._record = schema.record_dtype(self.real)
+        self._sample = schema.sample_dtype(self.real)
+        self.params_bytes = schema.params_bytes(self.real)
+        for name, expected in (
+            ("params", self.params_bytes),
+            ("record", self._record.itemsize),
+            ("sample", self._sample.itemsize),
+        ):
+            actual = getattr(self._library, f"mcr_{name}_bytes")()
+            if actual != expected:
+                raise InfrastructureError(
+                    f"{name} of CPU library {self.variant}", f"{expected} bytes", f"{actual}", native.REMEDY
+                )
+
+    def run(self, params: bytes, seed: int, first: int, count: int) -> NDArray[np.void]:
+        return self._descend(self._library.mcr_descend, params, seed, first, count)
+
+    def run_scalar(self, params: bytes, seed: int, first: int, count: int) -> NDArray[np.void]:
+        """The same records, one run at a time: the slow twin of `run`."""
+        return self._descend(self._library.mcr_descend_scalar, params, seed, first, count)
+
+    def replay(self, params: bytes, seed: int, run: int) -> NDArray[np.void]:
+        """One run sampled at every tick: `(ticks,)` of `schema.sample_dtype(real)`."""
+        self._check(params)
+        capacity = 1 << 13
+        while True:
+            samples = np.zeros(capacity, self._sample)
+            ticks = self._library.mcr_replay(params, _word(seed), _word(run), capacity, samples.ctypes.data)
+            if ticks < capacity:
+                return samples[:ticks].copy()
+            capacity = 4 * max(capacity, ticks)
+
+    def describe(self) -> str:
+        build: bytes = self._library.mcr_build()
+        return f"{build.decode()}, {cores()} cores"
+
+    def _descend(
+        self, function: ctypes._NamedFuncPointer, params: bytes, seed: int, first: int, count: int
+    ) -> NDArray[np.void]:
+        self._check(params)
+        records = np.zeros(count, self._record)
+        _word(first + count)
+        function(params, _word(seed), _word(first), count, records.ctypes.data)
+        return records
+
+    def _check(self, params: bytes) -> None:
+        if len(params) != self.params_bytes:
+            raise InfrastructureError(
+                "Params", f"{self.params_bytes} bytes (real of {self.real})", str(len(params)), "pack the mission again"
+            )
+
+
+def cores() -> int:
+    """The number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def variant_for(wanted: str, processor: frozenset[str] | None) -> str:
+    """The library variant to load: `wanted` (MCRISK_ISA) if it is given and runs here, else the fastest that runs.
+
+    processor: the instruction sets of `processor_flags`.
+
+    >>> variant_for("", frozenset(LEVELS["v3"].split()))
+    'v3'
+    """
+    if processor is None:
+        known, lacking = ["baseline"], {"baseline": ""}
+    else:
+        known = list(LEVELS)
+        lacking = {}
+        missing: list[str] = []
+        for level, instructions in LEVELS.items():
+            missing += sorted(set(instructions.split()) - processor)
+            lacking[level] = ", ".join(missing)
+    wanted = wanted.strip().removeprefix("x86-64-")
+    if wanted and wanted not in known:
+        raise MistakeError("MCRISK_ISA", "one of " + ", ".join(known), repr(wanted))
+    fitting = [level for level in known if not lacking[level]]
+    if not fitting:
+        text = f"this processor has no {lacking[known[0]]}"
+        raise InfrastructureError(
+            text, remedy="mcrisk needs x86-64-v3 (fused multiply-add, AVX2), a processor of 2013 or later"
+        )
+    if wanted and wanted not in fitting:
+        text = f"MCRISK_ISA={wanted}: this processor has no {lacking[wanted]}"
+        raise MistakeError(text, remedy=f"unset it, or use {fitting[-1]}")
+    return wanted or fitting[-1]
+
+
+@functools.cache
+def processor_flags() -> frozenset[str] | None:
+    """The instruction sets that processor (CPUID) and kernel both support; None where there is one variant only.
+
+    Linux's list is used rather than CPUID alone: it leaves out what the kernel does not save between processes.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return None
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:  # an x86-64 Mac: AVX2 on every model its systems still support
+        return frozenset(LEVELS["v3"].split())
+    lines = [line for line in text.splitlines() if line.startswith("flags")]
+    return frozenset(lines[0].partition(":")[2].split()) if lines else frozenset()
+
+
+@functools.cache
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    pointer, word = ctypes.c_void_p, ctypes.c_uint64
+    for name in ("mcr_params_bytes", "mcr_record_bytes", "mcr_sample_bytes"):
+        getattr(library, name).argtypes, getattr(library, name).restype = (), ctypes.c_int32
+    library.mcr_build.argtypes, library.mcr_build.restype = (), ctypes.c_char_p
+    for name in ("mcr_descend", "mcr_descend_scalar"):
+        getattr(library, name).argtypes, getattr(library, name).restype = (pointer, word, word, word, pointer), None
+    library.mcr_replay.argtypes = (pointer, word, word, ctypes.c_int64, pointer)
+    library.mcr_replay.restype = ctypes.c_int64
+    return library
+
+
+def _word(value: int) -> int:
+    """The value, if it fits in 64 bits: ctypes would silently cut it."""
+    if not 0 <= value < 1 << 64:
+        raise MistakeError("seed and run numbers", "0 .. 2^64 - 1", str(value))
+    return value

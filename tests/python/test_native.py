@@ -1,0 +1,147 @@
+"""The compiled part: found wherever mcrisk is installed, matched to its kernels and to the processor."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mcrisk import backends, native
+from mcrisk.backends import cpu
+from mcrisk.errors import InfrastructureError, MistakeError
+from mcrisk.schema import load_schema
+
+V3 = frozenset(cpu.LEVELS["v3"].split())
+V4 = V3 | frozenset(cpu.LEVELS["v4"].split())
+
+
+def test_the_fastest_variant_the_processor_runs_is_chosen() -> None:
+    """Levels of the x86-64 psABI."""
+    assert cpu.variant_for("", V4) == "v4"
+    assert cpu.variant_for("", V3) == "v3"
+    assert cpu.variant_for("", V4 - {"avx512vl"}) == "v3"
+
+
+def test_an_architecture_without_levels_has_one_variant() -> None:
+    """aarch64 has fma in its base instruction set."""
+    assert cpu.variant_for("", None) == "baseline"
+
+
+def test_mcrisk_isa_forces_a_variant() -> None:
+    """So that one machine can test all."""
+    assert cpu.variant_for("v3", V4) == "v3"
+    assert cpu.variant_for("x86-64-v4", V4) == "v4"
+
+
+def test_forcing_a_variant_the_processor_lacks_names_what_is_missing() -> None:
+    with pytest.raises(MistakeError) as error:
+        cpu.variant_for("v4", V4 - {"avx512dq"})
+
+    assert str(error.value) == "MCRISK_ISA=v4: this processor has no avx512dq; unset it, or use v3"
+
+
+def test_an_unknown_variant_lists_the_known_ones() -> None:
+    with pytest.raises(MistakeError) as error:
+        cpu.variant_for("avx2", V4)
+
+    assert str(error.value) == "MCRISK_ISA: expected one of v3, v4, got 'avx2'"
+
+
+def test_a_processor_without_fma_is_told_so() -> None:
+    with pytest.raises(InfrastructureError, match="this processor has no fma; mcrisk needs x86-64-v3"):
+        cpu.variant_for("", V3 - {"fma"})
+
+
+def test_mcrisk_isa_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = cpu.CpuBackend().variant
+    monkeypatch.setenv("MCRISK_ISA", chosen)
+
+    assert cpu.CpuBackend().variant == chosen
+    monkeypatch.setenv("MCRISK_ISA", "v9")
+    with pytest.raises(MistakeError, match="MCRISK_ISA"):
+        cpu.CpuBackend()
+
+
+@pytest.mark.parametrize("variant", native.library_variants())
+def test_every_variant_agrees_with_the_schema_on_sizes(variant: str) -> None:
+    """Params, Record and Sample; loading a library runs none of its instructions beyond the baseline here."""
+    backend = cpu.CpuBackend(variant)
+
+    assert backend.real == (8 if variant == "f64" else 4)
+    assert load_schema().record_dtype(backend.real) == backend.run(bytes(backend.params_bytes), 0, 0, 0).dtype
+
+
+def test_params_of_another_size_are_refused() -> None:
+    """The library would read past their end."""
+    with pytest.raises(InfrastructureError, match=r"expected .* bytes .*, got 3"):
+        cpu.CpuBackend().run(b"abc", 0, 0, 1)
+
+
+def test_a_seed_that_does_not_fit_is_refused() -> None:
+    """ctypes would keep its low 64 bits."""
+    backend = cpu.CpuBackend()
+
+    with pytest.raises(MistakeError, match="got 18446744073709551616"):
+        backend.run(bytes(backend.params_bytes), 1 << 64, 0, 1)
+
+
+def test_a_library_of_other_kernels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a kernel edit without a build, or a checkout beside an older installation."""
+    monkeypatch.setattr(native, "build_info", lambda: {"kernel_digest": "0" * 64})
+
+    with pytest.raises(InfrastructureError, match=r"built from other kernels \(000000000000\).*; run ./scripts/mcrisk"):
+        native.library_path("v3")
+
+
+def test_the_kernel_digest_sees_every_source_and_no_prose(tmp_path: Path) -> None:
+    folder = tmp_path / "kernels"
+    shutil.copytree(native.kernel_folder(), folder)
+    before = native.kernel_digest()
+
+    (folder / "README.md").write_text("other words")
+    assert before == _digest(folder)
+    header = folder / "mcrisk" / "real.h"
+    header.write_text(header.read_text() + "\n")
+    changed = _digest(folder)
+    header.rename(folder / "mcrisk" / "reel.h")
+    assert len({before, changed, _digest(folder)}) == 3
+
+
+def _digest(folder: Path) -> str:
+    """As the build asks for it: nothing installed."""
+    command = [sys.executable, "-P", native.__file__, "--kernel-digest", str(folder)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_an_unknown_backend_suggests_the_nearest_one() -> None:
+    with pytest.raises(MistakeError) as error:
+        backends.choose("gpus")
+
+    assert str(error.value) == "backend: expected auto or cpu or gpu, got 'gpus'; did you mean 'gpu'?"
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "_make", functools.cache(backends._make.__wrapped__))
+    monkeypatch.setattr(backends, "gpu_obstacle", lambda: "no CUDA device")
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_auto_falls_back_to_the_cpu_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once per process, on stderr: stdout belongs to results."""
+    chosen = {backends.choose(), backends.choose("auto"), backends.choose("cpu")}
+    output = capsys.readouterr()
+
+    assert [backend.name for backend in chosen] == ["cpu"]
+    assert output.out == ""
+    assert output.err.startswith("no CUDA device: running on the CPU (") and output.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_asking_for_a_gpu_that_is_not_there_tells_why() -> None:
+    with pytest.raises(InfrastructureError, match=r"^backend gpu: no CUDA device$"):
+        backends.choose("gpu")
