@@ -47,12 +47,7 @@ __all__ = ["Enumeration", "Field", "Member", "Schema", "SchemaError", "load_sche
 
 ROOTS = ("Params", "Record", "Sample")
 VECTORS = {"Vec3": ("x", "y", "z"), "Quat": ("w", "x", "y", "z")}
-UNITS = (
-    "", "m", "m^-1", "m^2", "m^3", "m s^-1", "m s^-1.5", "m s^-2", "m s^-2.5", "m^3 s^-2",
-    "kg", "kg s^-1", "kg m^2", "kg m^-3", "N", "N m", "N s", "N m^-1", "N s m^-1", "J", "Pa",
-    "s", "s^-0.5", "s^-1", "tick", "rad", "rad s^-0.5", "rad s^-1", "rad s^-1.5", "rad s^-2",
-)  # fmt: skip
-
+UNITS = re.compile(r"|tick|(?:kg|m|s|rad|N|J|Pa)(?:\^-?\d(?:\.5)?)?(?: (?:kg|m|s|rad|N|J|Pa)(?:\^-?\d(?:\.5)?)?)*")
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 STRUCT = re.compile(r"^\s*struct\s+(\w+)\s*\{\s*$")
 ENUM = re.compile(r"^\s*enum\s+class\s+(\w+)\s*:\s*int\s*\{\s*$")
@@ -202,6 +197,10 @@ class Field:
         """Byte offset of the first scalar in the build whose `real` has this many bytes."""
         return self.offsets[0 if real == 4 else 1]
 
+    def matches(self, pattern: str) -> bool:
+        """Whether `pattern` is part of the path or the description, whatever its case."""
+        return pattern.lower() in self.path.lower() or pattern.lower() in self.description.lower()
+
     @property
     def range(self) -> str:
         """The allowed SI range as text: `> 0`, `0 .. 1`, `unit vector`, or nothing."""
@@ -294,26 +293,19 @@ class Schema:
     def rows(self, pattern: str = "") -> list[dict[str, str]]:
         """One row per path for `mcrisk params`: path, unit, default, range, description.
 
-        `pattern` is part of a path or description. A repeated struct is listed once, its number written `N`.
+        `pattern` is part of a path or description.
         """
-        wanted = pattern.lower()
-        listed: dict[str, dict[str, str]] = {}
-        for path, found in self.fields.items():
-            shown = re.sub(r"\.\d+\.", ".N.", path)
-            default = {"required": "required", "default": found.default or ""}.get(found.source, found.source)
-            spread = found.range
-            if found.enum:
-                spread = " | ".join(self.enums[found.enum])
-            row = {
-                "path": shown,
-                "unit": found.unit,
-                "default": default,
-                "range": spread,
-                "description": found.description,
-            }
-            if wanted in shown.lower() or wanted in found.description.lower() or wanted in path.lower():
-                listed.setdefault(shown, row)
-        return list(listed.values())
+        return [self.row(found) for found in self.fields.values() if found.matches(pattern)]
+
+    def row(self, found: Field) -> dict[str, str]:
+        """One field as texts."""
+        return {
+            "path": found.path,
+            "unit": found.unit,
+            "default": found.default if found.source == "default" and found.default else found.source,
+            "range": " | ".join(self.enums[found.enum]) if found.enum else found.range,
+            "description": found.description,
+        }
 
     def json_schema(self, tables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A JSON Schema of mission files for editors; `tables` are further top-level properties (site, orbit, ...)."""
@@ -325,21 +317,13 @@ class Schema:
             place, walked = root, ""
             for section in sections:
                 walked = f"{walked}.{section}".lstrip(".")
-                if section.isdigit():
-                    place = place.setdefault(
-                        "items", {"type": "object", "additionalProperties": False, "properties": {}}
-                    )
-                    continue
-                fresh: dict[str, Any] = {"description": self.sections.get(walked, "")}
-                if f"{walked}.0" in self.sections:
-                    fresh |= {"type": "array"}
-                else:
-                    fresh |= {"type": "object", "additionalProperties": False, "properties": {}}
-                place = place["properties"].setdefault(section, fresh)
-            place["properties"].setdefault(name, self._json_value(found))
+                fresh = {"type": "object", "description": self.sections.get(walked, ""), "additionalProperties": False}
+                place = place["properties"].setdefault(section, fresh | {"properties": {}})
+            place["properties"][name] = self.json_value(found)
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mcrisk mission", **root}
 
-    def _json_value(self, found: Field) -> dict[str, Any]:
+    def json_value(self, found: Field) -> dict[str, Any]:
+        """JSON Schema of one field."""
         value: dict[str, Any]
         if found.enum:
             value = {"enum": list(self.enums[found.enum])}
@@ -562,8 +546,10 @@ class _Reader:
         unit, rest, bracket = "", comment, False
         if found := UNIT.match(comment):
             unit, rest, bracket = found[1].strip(), found[2], True
-        if unit not in UNITS:
-            raise SchemaError(f"{at}: unknown unit [{unit}]; known: {', '.join(f'[{known}]' for known in UNITS)}")
+        if not UNITS.fullmatch(unit):
+            raise SchemaError(
+                f"{at}: unit [{unit}] is not written as the others: [m s^-1], [rad s^-0.5], [N m], [tick], []"
+            )
         tags, description = _split_tags(at, rest)
         if not bracket and "internal" not in tags and (kind in ("real", "int") or kind in VECTORS):
             raise SchemaError(f"{at}: '{name}' has no [unit]; write [] when it has none")
@@ -729,10 +715,13 @@ class _Flattener:
             sizes = [_layout(self.structs, member.type, real)[0] for real in (4, 8)]
             if not member.promoted:
                 self.sections[path] = member.description or self.structs[member.type].description
+            if member.count is not None and inherited != "internal":
+                at = f"{member.file}:{member.line}: {member.name}"
+                raise SchemaError(
+                    f"{at}: an array of structs has no paths for users: tag it internal or name its members"
+                )
             for index in range(1 if member.count is None else member.count):
                 element = path if member.count is None else f"{path}.{index}"
-                if member.count is not None:
-                    self.sections[element] = self.structs[member.type].description
                 at = (place[0] + index * sizes[0], place[1] + index * sizes[1])
                 yield from self._walk(member.type, element, at, inherited, within)
 

@@ -93,6 +93,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "m^-1": ("an inverse length", '"0.001 m^-1"'),
     "m^2": ("an area", '"2 m^2"'),
     "m^3": ("a volume", '"0.5 m^3"'),
+    "m^2 s^-4": ("a squared acceleration", '"1 m^2/s^4"'),
     "m s^-1": ("a speed", '"1.5 m/s"'),
     "m s^-2": ("an acceleration", '"300 ug" or "0.5 m/s^2"'),
     "m s^-1.5": ("a velocity random walk", '"0.02 m/s/sqrt(h)"'),
@@ -159,10 +160,10 @@ def parse(text: object, unit: str, subject: str = "value") -> float:
         return float(_ticks(number, given, text, subject))
     if given is None:
         if unit:
-            raise MistakeError(subject, describe(unit), f"{_shown(text)} without a unit")
+            raise MistakeError(subject, describe(unit), f"{shown(text)} without a unit")
         return _finite(float(number), text, unit, subject)
     if given.dimension != _known(unit).dimension:
-        raise MistakeError(subject, describe(unit), _shown(text))
+        raise MistakeError(subject, describe(unit), shown(text))
     return _finite(_value(number, given), text, unit, subject)
 
 
@@ -219,12 +220,12 @@ def _rounded(value: float, digits: int) -> str:
 def _read(text: object, unit: str, subject: str) -> tuple[Fraction, Unit | None]:
     """The number and unit of a text; no unit for a bare number."""
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        raise MistakeError(subject, describe(unit), _shown(text))
+        raise MistakeError(subject, describe(unit), shown(text))
     if not isinstance(text, str):
         if isinstance(text, float) and not math.isfinite(text):
-            raise MistakeError(subject, f"a finite number: {describe(unit)}", _shown(text))
+            raise MistakeError(subject, f"a finite number: {describe(unit)}", shown(text))
         if abs(text) > 1e300:
-            raise MistakeError(subject, f"a number of ordinary size: {describe(unit)}", _shown(text)[:40])
+            raise MistakeError(subject, f"a number of ordinary size: {describe(unit)}", shown(text)[:40])
         return Fraction(text), None
     if len(text) > LONGEST:
         raise MistakeError(subject, describe(unit), f"a text of {len(text)} characters")
@@ -239,12 +240,12 @@ def _read(text: object, unit: str, subject: str) -> tuple[Fraction, Unit | None]
     match = NUMBER.match(plain)
     if not match:
         if re.match(r"\s*[+-]?(nan|inf)", plain, re.IGNORECASE):
-            raise MistakeError(subject, f"a finite number: {describe(unit)}", _shown(text))
+            raise MistakeError(subject, f"a finite number: {describe(unit)}", shown(text))
         if re.match(r"\s*[+-]?[\d.]", plain):
-            raise MistakeError(subject, describe(unit), _shown(text))
-        raise MistakeError(subject, describe(unit), _shown(text), "write a number followed by its unit")
+            raise MistakeError(subject, describe(unit), shown(text))
+        raise MistakeError(subject, describe(unit), shown(text), "write a number followed by its unit")
     if match[2] and abs(int(match[2])) > 300:
-        raise MistakeError(subject, f"a number of ordinary size: {describe(unit)}", _shown(text))
+        raise MistakeError(subject, f"a number of ordinary size: {describe(unit)}", shown(text))
     return Fraction(match[1]), _expression(match[3], text, unit, subject) if match[3] else None
 
 
@@ -254,7 +255,7 @@ def _expression(text: str, whole: str, unit: str, subject: str) -> Unit:
     while place < len(text):
         match = FACTOR.match(text, place)
         if not match:
-            raise MistakeError(subject, describe(unit), _shown(whole), f"'{text[place:].strip()}' is not a unit")
+            raise MistakeError(subject, describe(unit), shown(whole), f"'{text[place:].strip()}' is not a unit")
         symbol = match[2] or match[3]
         power = Fraction(match[4] or 1)
         if match[2]:
@@ -263,7 +264,7 @@ def _expression(text: str, whole: str, unit: str, subject: str) -> Unit:
             power = -power
         if symbol not in SYMBOLS:
             raise MistakeError(
-                subject, describe(unit), _shown(whole), f"unit '{symbol}' is not known{_hint(symbol, unit)}"
+                subject, describe(unit), shown(whole), f"unit '{symbol}' is not known{_hint(symbol, unit)}"
             )
         result = _times(result, _raised(SYMBOLS[symbol], power))
         place = match.end()
@@ -322,24 +323,24 @@ def _known(unit: str) -> Unit:
 def _ticks(number: Fraction, given: Unit | None, text: object, subject: str) -> int:
     if given is not None:
         if given.dimension != _known("s").dimension:
-            raise MistakeError(subject, describe("tick"), _shown(text))
+            raise MistakeError(subject, describe("tick"), shown(text))
         number = number * given.factor / TICK
     elif isinstance(text, float):
         number = Fraction(repr(text))
     if number.denominator != 1:
-        raise MistakeError(subject, describe("tick"), _shown(text))
+        raise MistakeError(subject, describe("tick"), shown(text))
     if abs(number) >= 2**31:
-        raise MistakeError(subject, describe("tick"), _shown(text), "it does not fit 32 bits")
+        raise MistakeError(subject, describe("tick"), shown(text), "it does not fit 32 bits")
     return int(number)
 
 
 def _finite(value: float, text: object, unit: str, subject: str) -> float:
     if not math.isfinite(value):
-        raise MistakeError(subject, f"a finite number: {describe(unit)}", _shown(text))
+        raise MistakeError(subject, f"a finite number: {describe(unit)}", shown(text))
     return value
 
 
-def _shown(text: object) -> str:
+def shown(text: object) -> str:
     """A value as the user wrote it in TOML, shortened."""
     if isinstance(text, str):
         return f'"{text if len(text) <= 60 else text[:57] + "..."}"'
