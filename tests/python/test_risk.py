@@ -61,7 +61,7 @@ def test_a_tie_counts_as_proof():
     ("losses", "runs"), [(1, 10), (3, 10), (9, 10), (1350, 10**6), (2, 10**6), (1, 10**10), (3, 10**10)]
 )
 def test_clopper_pearson_is_exact_to_eight_digits(losses, runs):
-    """At each end a binomial tail is 2.5 %; the error of the tail becomes one of the end through its slope, in 40 digits."""
+    """At each end a binomial tail is 2.5 %; its error becomes one of the end through its slope, in 40 digits."""
     ends = {"losses": risk.interval(losses, runs), "landings": risk.interval(runs - losses, runs)}
     lower, upper = ends["losses"]
     above, slope_above = chance_at_most(losses, runs, upper)
@@ -128,7 +128,7 @@ def test_no_runs_mean_no_knowledge():
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        # Newcombe 1998, Statistics in Medicine 17:2635, examples of n = 50, method 10, to the four digits printed there.
+        # Newcombe 1998, Statistics in Medicine 17:2635, examples of n = 50, method 10, to the digits printed there.
         ((36, 12, 2, 0), (0.0569, 0.3404)),
         ((20, 12, 2, 16), (0.0562, 0.3292)),
     ],
