@@ -33,7 +33,7 @@ MCR_FN To bits_as(From from) {
 }
 
 /// Square root, correctly rounded.
-MCR_FN float  square_root(float x) {
+MCR_FN float square_root(float x) {
 #if defined(__CUDA_ARCH__)
     return __fsqrt_rn(x);
 #else
@@ -48,7 +48,7 @@ MCR_FN double square_root(double x) {
 #endif
 }
 
-/// a * b + c, rounded once. Products are never fused elsewhere (contraction is off), so this is the only way to ask for it.
+/// a * b + c, rounded once. Contraction is off, so nothing is fused that does not ask for it here.
 MCR_FN float fused(float a, float b, float c) {
 #if defined(__CUDA_ARCH__)
     return __fmaf_rn(a, b, c);
@@ -65,6 +65,8 @@ MCR_FN double fused(double a, double b, double c) {
 }
 
 /// The high half of the 64-bit product.
-MCR_FN unsigned multiply_high(unsigned a, unsigned b) { return static_cast<unsigned>((static_cast<uint64>(a) * b) >> 32); }
+MCR_FN unsigned multiply_high(unsigned a, unsigned b) {
+    return static_cast<unsigned>((static_cast<uint64>(a) * b) >> 32);
+}
 
 }  // namespace mcr

@@ -4,7 +4,8 @@
 ///   B is S turned by `turn` (same components in both):  q_BS = from_rotation_vector(turn)
 ///   so a body that turns at omega_BS_B for a time dt:   q_BS <- compose(from_rotation_vector(dt * omega_BS_B), q_BS)
 ///   and the rate of change is                           d q_BS / dt = rate_of_change(q_BS, omega_BS_B)
-/// In formulas: v_B = q* (x) v_S (x) q, q = (cos a/2, sin a/2 axis), compose(p, q) = q (x) p, dq/dt = q (x) (0, omega_B) / 2.
+/// In formulas: q_BS = (cos a/2, sin a/2 axis), v_B = q_BS* (x) v_S (x) q_BS, q_CS = q_BS (x) q_CB,
+/// d q_BS / dt = q_BS (x) (0, omega_BS_B) / 2.
 /// Source: J. Sola, Quaternion kinematics for the error-state Kalman filter, arXiv:1711.02508 (2017), sections 1-4
 /// (his local-to-global q_SB is our q_BS: the same four numbers).
 #pragma once
@@ -43,10 +44,13 @@ MCR_FN Quat conjugate(Quat q) { return {q.w, -q.x, -q.y, -q.z}; }
 
 namespace detail {
 
-/// v + 2 u x (u x v + w v): the sandwich product (w, u) (x) v (x) (w, -u) of a unit quaternion.
+/// (w, u) (x) v (x) (w, -u) of a unit quaternion: v + 2 u x (u x v + w v).
 MCR_FN Vec3 sandwich(real w, Vec3 u, Vec3 v) {
-    Vec3 const t = cross(u, v);
-    return fused(real(2), cross(u, fused(w, v, t)), v);
+    Vec3 const t = {fused(u.y, v.z, fused(-u.z, v.y, w * v.x)), fused(u.z, v.x, fused(-u.x, v.z, w * v.y)),
+                    fused(u.x, v.y, fused(-u.y, v.x, w * v.z))};
+    Vec3 const twice = 2 * u;
+    return {fused(twice.y, t.z, fused(-twice.z, t.y, v.x)), fused(twice.z, t.x, fused(-twice.x, t.z, v.y)),
+            fused(twice.x, t.y, fused(-twice.y, t.x, v.z))};
 }
 
 }  // namespace detail
@@ -72,14 +76,31 @@ MCR_FN Quat renormalise(Quat q) { return fused(real(-0.5), norm_squared(q), real
 
 /// q_BS of a frame B that is S turned by `turn` [rad] (exponential map), |turn| <= 2e4.
 MCR_FN Quat from_rotation_vector(Vec3 turn) {
-    real const       square = norm_squared(turn);
-    real const       angle = square_root(square);
+    real const square = norm_squared(turn);
+    real const angle = square_root(square);
     SineCosine const half = sine_cosine(real(0.5) * angle);
     // sin(angle / 2) / angle; the series below angle = 2^-8 (next term angle^4 / 3840)
     bool const small = square < real(1.52587890625e-5);
     real const series = fused(square, fused(square, real(1.0 / 3840.0), real(-1.0 / 48.0)), real(0.5));
     real const ratio = select(small, series, half.sine / select(small, real(1), angle));
     return {half.cosine, ratio * turn.x, ratio * turn.y, ratio * turn.z};
+}
+
+/// The same for |turn| <= 1, at a third of the cost: one step of an integration.
+MCR_FN Quat from_small_rotation_vector(Vec3 turn) {
+    // cos(angle / 2) and sin(angle / 2) / angle as series of the squared half angle
+    real const square = real(0.25) * norm_squared(turn);
+    real cosine, ratio;
+    if constexpr (real_is_double) {
+        cosine = detail::polynomial(square, 1.0, -1.0 / 2, 1.0 / 24, -1.0 / 720, 1.0 / 40320, -1.0 / 3628800,
+                                    1.0 / 479001600, -1.0 / 87178291200);
+        ratio = detail::polynomial(square, 0.5, -0.5 / 6, 0.5 / 120, -0.5 / 5040, 0.5 / 362880, -0.5 / 39916800,
+                                   0.5 / 6227020800);
+    } else {
+        cosine = detail::polynomial(square, 1.0, -1.0 / 2, 1.0 / 24, -1.0 / 720, 1.0 / 40320);
+        ratio = detail::polynomial(square, 0.5, -0.5 / 6, 0.5 / 120, -0.5 / 5040);
+    }
+    return {cosine, ratio * turn.x, ratio * turn.y, ratio * turn.z};
 }
 
 /// The turn [rad], at most half a turn long, that takes S to B; the inverse of from_rotation_vector.
@@ -93,17 +114,21 @@ MCR_FN Vec3 rotation_vector_of(Quat q_BS) {
 }
 
 /// d q_BS / dt of a body that turns at omega_BS_B [rad s^-1].
-MCR_FN Quat rate_of_change(Quat q_BS, Vec3 omega_BS_B) { return real(0.5) * multiply(q_BS, Quat{0, omega_BS_B.x, omega_BS_B.y, omega_BS_B.z}); }
+MCR_FN Quat rate_of_change(Quat q_BS, Vec3 omega_BS_B) {
+    return real(0.5) * multiply(q_BS, {0, omega_BS_B.x, omega_BS_B.y, omega_BS_B.z});
+}
 
 MCR_FN Quat select(bool condition, Quat yes, Quat no) {
-    return {select(condition, yes.w, no.w), select(condition, yes.x, no.x), select(condition, yes.y, no.y), select(condition, yes.z, no.z)};
+    return {select(condition, yes.w, no.w), select(condition, yes.x, no.x), select(condition, yes.y, no.y),
+            select(condition, yes.z, no.z)};
 }
 
 MCR_FN bool is_finite(Quat q) { return all(is_finite(q.w), is_finite(vector_part(q))); }
 
-/// q_BS from the axes of B in S components (unit, right-handed). Source: S. W. Shepperd, J. Guidance and Control 1 (1978) 223.
+/// q_BS from the axes of B in S components (unit, right-handed).
+/// Source: S. W. Shepperd, J. Guidance and Control 1 (1978) 223.
 MCR_FN Quat from_axes(Vec3 x_S, Vec3 y_S, Vec3 z_S) {
-    // four times the square of each component; the largest is divided by
+    // four times the products of two components of q_BS; those with the largest component are kept
     real const ww = 1 + x_S.x + y_S.y + z_S.z;
     real const xx = 1 + x_S.x - y_S.y - z_S.z;
     real const yy = 1 - x_S.x + y_S.y - z_S.z;

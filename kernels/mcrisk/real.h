@@ -7,25 +7,30 @@ namespace mcr {
 
 #ifdef MCR_REAL_DOUBLE
 using real = double;
-using real_word = uint64;
+using real_word = uint64;       ///< the bits of a real
+using real_integer = long long;  ///< as a signed integer
 constexpr bool real_is_double = true;
-constexpr int  real_fraction = 52;  ///< [] bits after the leading one
+constexpr int real_fraction = 52;  ///< [] bits after the leading one
 #else
 using real = float;
-using real_word = unsigned;
+using real_word = unsigned;  ///< the bits of a real
+using real_integer = int;    ///< as a signed integer
 constexpr bool real_is_double = false;
-constexpr int  real_fraction = 23;  ///< [] bits after the leading one
+constexpr int real_fraction = 23;  ///< [] bits after the leading one
 #endif
 
-/// Constants of the format, as bits: [] sign bit, infinity, quiet NaN, smallest normal number, one.
+/// A truth value (0 or 1) as a member of a struct. Not bool: g++ 12 keeps a struct with a bool member in memory, and
+/// then vectorises nothing. Plain bool variables, arguments and results are fine.
+using flag = int;
+
+/// Bits of the format: the sign, and the exponent of infinity and NaN.
 constexpr real_word word_sign = real_word(1) << (8 * sizeof(real) - 1);
 constexpr real_word word_exponent = word_sign - (real_word(1) << real_fraction);
-constexpr real_word word_one = real_is_double ? real_word(1023) << real_fraction : real_word(127) << (real_fraction % 32);
 
 /// The bits of a number, and back.
 MCR_FN unsigned bits_of(float x) { return bits_as<unsigned>(x); }
-MCR_FN uint64   bits_of(double x) { return bits_as<uint64>(x); }
-MCR_FN real     real_of_bits(real_word bits) { return bits_as<real>(bits); }
+MCR_FN uint64 bits_of(double x) { return bits_as<uint64>(x); }
+MCR_FN real real_of_bits(real_word bits) { return bits_as<real>(bits); }
 
 MCR_FN real infinity() { return real_of_bits(word_exponent); }
 MCR_FN real not_a_number() { return real_of_bits(word_exponent + (real_word(1) << (real_fraction - 1))); }
@@ -36,13 +41,13 @@ MCR_FN real real_of(unsigned n) { return static_cast<real>(n); }
 MCR_FN real real_of(bool flag) { return static_cast<real>(flag ? 1 : 0); }
 
 /// `yes` where the condition holds, else `no`. Both are evaluated: this is not a branch.
-MCR_FN real     select(bool condition, real yes, real no) { return condition ? yes : no; }
-MCR_FN int      select(bool condition, int yes, int no) { return condition ? yes : no; }
+MCR_FN real select(bool condition, real yes, real no) { return condition ? yes : no; }
+MCR_FN int select(bool condition, int yes, int no) { return condition ? yes : no; }
 MCR_FN unsigned select(bool condition, unsigned yes, unsigned no) { return condition ? yes : no; }
-MCR_FN bool     select(bool condition, bool yes, bool no) { return (condition & yes) | (!condition & no); }
+MCR_FN bool select(bool condition, bool yes, bool no) { return (condition & yes) | (!condition & no); }
 
 MCR_FN real absolute(real x) { return real_of_bits(bits_of(x) & ~word_sign); }
-MCR_FN int  absolute(int n) { return n < 0 ? -n : n; }
+MCR_FN int absolute(int n) { return n < 0 ? -n : n; }
 
 /// Whether every, whether any of the conditions holds. All are evaluated: `&&` and `||` would be branches.
 MCR_FN bool all(bool a, bool b) { return a & b; }
@@ -59,12 +64,12 @@ MCR_FN bool any(bool a, bool b, Rest... rest) {
 /// The smaller, the larger; b where a is NaN, NaN where b is.
 MCR_FN real minimum(real a, real b) { return a < b ? a : b; }
 MCR_FN real maximum(real a, real b) { return a > b ? a : b; }
-MCR_FN int  minimum(int a, int b) { return a < b ? a : b; }
-MCR_FN int  maximum(int a, int b) { return a > b ? a : b; }
+MCR_FN int minimum(int a, int b) { return a < b ? a : b; }
+MCR_FN int maximum(int a, int b) { return a > b ? a : b; }
 
 /// x kept inside [lower, upper]; NaN becomes `lower`.
 MCR_FN real clamp(real x, real lower, real upper) { return x > lower ? (x < upper ? x : upper) : lower; }
-MCR_FN int  clamp(int n, int lower, int upper) { return n > lower ? (n < upper ? n : upper) : lower; }
+MCR_FN int clamp(int n, int lower, int upper) { return n > lower ? (n < upper ? n : upper) : lower; }
 
 /// +1, or -1 where x < 0; +1 for zeros and NaN.
 MCR_FN real sign_of(real x) { return x < 0 ? real(-1) : real(1); }
@@ -75,7 +80,8 @@ MCR_FN real with_sign_of(real x, real y) { return real_of_bits((bits_of(x) & ~wo
 /// Neither infinite nor NaN.
 MCR_FN bool is_finite(real x) { return (bits_of(x) & word_exponent) != word_exponent; }
 
-/// Adding this number drops the fraction of |x| <= 2^22 (double: 2^51) and leaves the integer in the low bits: 1.5 * 2^23 (2^52).
+/// 1.5 * 2^23 (double: 1.5 * 2^52). Added to |x| <= 2^22 (2^51) it rounds to the nearest whole number, ties to even,
+/// which then stands in the low bits of the sum.
 constexpr real rounding_shift = real_is_double ? real(6755399441055744.0) : real(12582912.0);
 
 /// Nearest whole number, ties to even, for |x| <= 2^22 (double: 2^51).
@@ -83,7 +89,7 @@ MCR_FN real nearest_whole(real x) { return (x + rounding_shift) - rounding_shift
 
 /// Largest whole number that is not above x, for every x; NaN stays NaN.
 MCR_FN real floor_real(real x) {
-    real const shift = real_is_double ? real(4503599627370496.0) : real(8388608.0);  // from here on every number is whole
+    real const shift = real_is_double ? real(4503599627370496.0) : real(8388608.0);  // 2^52 or 2^23: whole from here on
     real const size = absolute(x);
     real const whole = with_sign_of((size + shift) - shift, x);
     real const below = whole > x ? whole - 1 : whole;
@@ -91,7 +97,7 @@ MCR_FN real floor_real(real x) {
 }
 
 /// Integer part, kept inside [lower, upper] (both within +-2^24); NaN becomes `lower`.
-MCR_FN int to_int(real x, int lower, int upper) { return static_cast<int>(clamp(x, static_cast<real>(lower), static_cast<real>(upper))); }
+MCR_FN int to_int(real x, int lower, int upper) { return static_cast<int>(clamp(x, real_of(lower), real_of(upper))); }
 
 /// Nearest integer, ties to even, kept inside +-2^22; NaN becomes -2^22.
 MCR_FN int round_to_int(real x) { return static_cast<int>(nearest_whole(clamp(x, real(-4194304), real(4194304)))); }

@@ -1,6 +1,6 @@
 /// The random streams, named once. Members are appended, never renumbered or reused: an old run stays the same run.
-/// Each stream has 2^32 draw numbers of four words per run. Numbers from `dispersions` on belong to dispersed parameters,
-/// one stream per parameter path.
+/// Each stream has 2^32 draw numbers of four words per run. Numbers from `dispersions_first` on belong to dispersed
+/// parameters, one stream per parameter path.
 #pragma once
 
 namespace mcr {

@@ -1,0 +1,57 @@
+#pragma once
+/// Altimeter (laser or radar range finder): slant range along a body-fixed beam to the ground.
+/// Modelled: link-budget range limit (health, albedo, incidence), incidence limit, bias, scale, noise, random dropout,
+/// loss in flight, false offset. Not modelled: footprint, waveform, dust.
+/// Source: range equation of a diffuse target filling the beam, P ~ albedo cos(i) / range^2 (Degnan 1993, eq. 2.1).
+#include "faults.h"
+#include "quat.h"
+#include "terrain.h"
+
+namespace mcr {
+
+/// Altimeter.
+struct Altimeter {
+    int  fitted;            ///< [] 0 .. 1, default 1. 1 if the lander has one.
+    real range_max;         ///< [m] > 0, default 5 km. Longest slant range at health 1, reference albedo, normal incidence.
+    real range_min;         ///< [m] >= 0, default 1 m. Shortest slant range.
+    real health;            ///< [] > 0, default 1. Received over specified signal power.
+    real albedo;            ///< [] > 0, default 0.1. Albedo of the ground at the laser wavelength.
+    real albedo_reference;  ///< [] > 0, default 0.1. Albedo for which range_max is specified.
+    real incidence_max;     ///< [rad] > 0, default 60 deg. Largest angle between beam and local vertical.
+    Vec3 beam_B;            ///< [] unit vector, default 0 0 -1. Beam direction in body axes.
+    real noise;             ///< [m] >= 0, default 0.5 m. One-sigma noise.
+    real noise_fraction;    ///< [] >= 0, default 0.1 %. One-sigma noise per unit of range.
+    real bias;              ///< [m] default 0 m. Constant error.
+    real scale;             ///< [] default 0. Scale factor error.
+    real dropout;           ///< [] 0 .. 1, default 1 %. Probability that a sample is invalid.
+    int  period_ticks;      ///< [tick] >= 1, default 2. Ticks between two samples.
+};
+
+/// One reading.
+struct Range {
+    bool valid;
+    real distance;          // [m]
+};
+
+/// Slant range if the beam returns.
+MCR_FN Range measure_range(Altimeter const& altimeter, Terrain const& terrain, Gravity const& gravity, Faults const& faults,
+                           Struck const& struck, Vec3 const& position_S, Quat const& q_BS, Draws const& draws, int tick) {
+    Vec3 const beam_S = rotate_inverse(q_BS, altimeter.beam_B);
+    real const distance = ground_distance(terrain, gravity, position_S, beam_S);
+    real const cosine = -dot(beam_S, unit(from_centre(gravity, position_S)));  // of the incidence on level ground
+    real const signal = altimeter.health * altimeter.albedo / altimeter.albedo_reference * maximum(cosine, real(0));
+    real const reach = altimeter.range_max * square_root(signal);
+    Uniform4 const u = uniforms(draws, Stream::altimeter, 2u * static_cast<unsigned>(tick));
+    Normal4 const n = normals(draws, Stream::altimeter, 2u * static_cast<unsigned>(tick) + 1u);
+    real const sigma = square_root(altimeter.noise * altimeter.noise +
+                                   altimeter.noise_fraction * altimeter.noise_fraction * distance * distance);
+    real const offset = select(struck.altimeter_offset == 1, faults.altimeter_offset_size, real(0));
+    real const reading = distance * (real(1) + altimeter.scale) + altimeter.bias + offset + sigma * n.a;
+    bool const silent = (struck.altimeter_never == 1) |
+                        ((struck.altimeter_lost == 1) & (distance * cosine < faults.altimeter_lost_height));
+    bool const valid = (distance > altimeter.range_min) & (distance < reach) & !silent & (u.a >= altimeter.dropout) &
+                       (cosine > sine_cosine(altimeter.incidence_max).cosine);
+    return Range{valid, reading};
+}
+
+}  // namespace mcr

@@ -1,0 +1,182 @@
+#pragma once
+/// One descent, as its block diagram: guide, control, propagate (truth), integrate (inertial unit and strapdown), measure and
+/// correct, watch. Each block is one verb on the state of a run; the entry files loop over runs and ticks.
+#include "arrival.h"
+#include "dynamics.h"
+#include "verdict.h"
+
+namespace mcr {
+
+constexpr int slow_ticks = 10;  ///< [tick] between two steps of the slow random processes (1 s).
+
+/// Guidance cycle.
+MCR_FN void do_guide(Params const& params, State& state, int tick) {
+    guide(params.onboard.guidance, params.world.propulsion, params.world.gravity, params.world.touchdown.cg_height,
+          state.estimate, state.guidance, tick);
+}
+
+/// Attitude control: torque to the cluster first, the rest to the attitude thrusters.
+MCR_FN void do_control(Params const& params, State& state) {
+    World const& nominal = params.world;
+    real const fuel = maximum(state.guidance.mass - nominal.vehicle.mass_dry - nominal.rcs.propellant, real(0));
+    real const full = clamp(fuel / nominal.propulsion.propellant, real(0), real(1));
+    Vec3 const inertia = mass_properties(nominal.vehicle, full).inertia;
+    Vec3 const torque_B = control_torque(params.onboard.control, inertia, state.estimate.q_BS, state.guidance.direction_S,
+                                         state.rate_B);
+    real const authority = differential_torque_max(nominal.propulsion.cluster, state.guidance.duty);
+    Vec3 const ring_B{clamp(torque_B.x, -authority, authority), clamp(torque_B.y, -authority, authority), real(0)};
+    Vec3 const rest_B = torque_B - ring_B;
+    state.command.torque_B = ring_B;
+    state.command.rcs_time = Vec3{rcs_on_time(nominal.rcs, rest_B.x), rcs_on_time(nominal.rcs, rest_B.y),
+                                  rcs_on_time(nominal.rcs, rest_B.z)};
+}
+
+/// One truth step.
+MCR_FN void do_propagate(Params const& params, Run const& run, State& state, int tick, int index) {
+    propagate(run.world, run.struck, state.truth, state.guidance, state.command, tick, index, params.simulation.truth_steps);
+}
+
+/// Inertial unit, strapdown, covariance, on-board thrust estimate.
+MCR_FN void do_integrate(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
+    World const& world = run.world;
+    Navigation const& navigation = params.onboard.navigation;
+    real spare;
+    Increments const increments = measure_increments(world.imu, run.imu_errors, state.imu, state.truth.angle_B,
+                                                     state.truth.velocity_B, draws, tick, spare);
+    Propulsion const& propulsion = world.propulsion;
+    real const decay = exponential(-tick_period / propulsion.noise_time);
+    real const kick = propulsion.noise * square_root(maximum(real(1) - decay * decay, real(0)));
+    state.truth.engines.noise = decay * state.truth.engines.noise + kick * spare;
+
+    bool const perfect = navigation.mode == NavigationMode::perfect;
+    Increments const used{select(perfect, state.truth.angle_B, increments.angle_B),
+                          select(perfect, state.truth.velocity_B, increments.velocity_B)};
+    state.rate_B = (real(1) / tick_period) * used.angle_B;
+    Vec3 const force_S = integrate_increments(state.estimate, state.navigation, params.world.gravity, used);
+    Vec3 const axis_S = rotate_inverse(state.estimate.q_BS, Vec3{real(0), real(0), real(1)});
+    propagate_covariance(state.navigation, navigation, params.world.imu, params.world.gravity, state.estimate.position_S,
+                         force_S, axis_S, norm(used.angle_B), tick);
+    estimate_thrust(params.world.propulsion, state.guidance, norm(force_S));
+    Estimate& estimate = state.estimate;
+    estimate.position_S = select(perfect, state.truth.position_S, estimate.position_S);
+    estimate.velocity_S = select(perfect, state.truth.velocity_S, estimate.velocity_S);
+    estimate.q_BS = select(perfect, state.truth.q_BS, estimate.q_BS);
+}
+
+/// Altimeter and its use.
+MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
+    World const& world = run.world;
+    Truth const& truth = state.truth;
+    Range const range = measure_range(world.altimeter, world.terrain, world.gravity, world.faults, run.struck, truth.position_S,
+                                      truth.q_BS, draws, tick);
+    Events& events = state.events;
+    real const clearance = ground_clearance(world.terrain, world.gravity, truth.position_S) - world.touchdown.cg_height;
+    real const believed = sphere_height(params.world.gravity.radius, state.estimate.position_S) - params.world.touchdown.cg_height;
+    bool const first = range.valid & (events.altimeter_seen == 0);
+    events.acquisition_height = select(first, clearance, events.acquisition_height);
+    events.acquisition_speed = select(first, norm(truth.velocity_S), events.acquisition_speed);
+    events.acquisition_error = select(first, believed - clearance, events.acquisition_error);
+    events.altimeter_seen = select(range.valid, 1, events.altimeter_seen);
+    events.altimeter_silent = select(range.valid, 0, events.altimeter_silent);
+    Verdict const verdict = use_range(state.estimate, state.navigation, params.onboard.navigation, params.world.altimeter,
+                                      params.world.terrain, params.world.gravity, range);
+    events.altimeter_used = verdict.used;
+    events.altimeter_innovation = verdict.innovation;
+    events.altimeter_range = select(range.valid, range.distance, real(-1));
+}
+
+/// Velocimeter and its use.
+MCR_FN void do_velocimeter(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
+    World const& world = run.world;
+    real const clearance = state.truth.clearance + world.touchdown.cg_height;
+    BeamSpeeds const speeds = measure_speeds(world.velocimeter, run.struck, clearance, state.truth.velocity_S, state.truth.q_BS,
+                                             draws, tick);
+    bool const some = speeds.valid[0] | speeds.valid[1] | speeds.valid[2];
+    state.events.velocimeter_silent = select(some, 0, state.events.velocimeter_silent);
+    use_speeds(state.estimate, state.navigation, params.onboard.navigation, params.world.velocimeter, speeds);
+}
+
+/// Camera and its use.
+MCR_FN void do_camera(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
+    World const& world = run.world;
+    Vec3 const& position_S = state.truth.position_S;
+    real const arc = world.gravity.radius * arctangent2(position_S.x, position_S.z + world.gravity.radius);
+    Fix const fix = measure_fix(world.camera, state.truth.clearance, arc, position_S.y, draws, tick);
+    bool const fooled = use_fix(state.estimate, state.navigation, params.onboard.navigation, params.world.camera,
+                                params.world.gravity, fix);
+    blame(state.events, fooled, Cause::camera_false_match);
+}
+
+/// Slow random processes: unmodelled gravity and in-run biases.
+MCR_FN void do_drift(Run const& run, State& state, Draws const& draws, int tick) {
+    unsigned const number = static_cast<unsigned>(tick / slow_ticks) + 1u;
+    Gravity const& gravity = run.world.gravity;
+    real const passed = seconds(slow_ticks);
+    real const decay = exponential(-passed * norm(state.truth.velocity_S) / gravity.anomaly_length);
+    state.truth.anomaly_S = walk(state.truth.anomaly_S, gravity.anomaly, decay,
+                                 normal_vector(draws, Stream::gravity_anomaly, number));
+    state.imu = drift(run.world.imu, state.imu, draws, 2u * number, passed);
+}
+
+/// Contact, outcomes decided in flight, causes; then the sums of the tick start anew.
+MCR_FN void do_watch(Params const& params, Run const& run, State& state, int tick) {
+    watch(params, run, state, tick);
+    state.truth.angle_B = Vec3{real(0), real(0), real(0)};
+    state.truth.velocity_B = Vec3{real(0), real(0), real(0)};
+}
+
+/// Which blocks a tick runs: the same for every run of a case.
+struct Schedule {
+    bool guide, altimeter, velocimeter, camera, drift;
+};
+
+MCR_FN Schedule schedule_of(Params const& params, int tick) {
+    World const& world = params.world;
+    bool const aided = params.onboard.navigation.mode != NavigationMode::perfect;
+    return Schedule{tick % params.onboard.guidance.period_ticks == 0,
+                    all(world.altimeter.fitted == 1, aided, tick % world.altimeter.period_ticks == 0),
+                    all(world.velocimeter.fitted == 1, aided, tick % world.velocimeter.period_ticks == 0),
+                    all(world.camera.fitted == 1, aided, tick % world.camera.period_ticks == 0), tick % slow_ticks == 0};
+}
+
+/// A number of the World by its index in words of four bytes.
+MCR_FN real& word_of(World& world, int word) { return *reinterpret_cast<real*>(reinterpret_cast<char*>(&world) + 4 * word); }
+
+/// Starts one run: nominal World with the dispersed words drawn, errors of its units, state at arrival.
+MCR_FN State begin(Params const& params, Run& run, Draws const& draws) {
+    run.world = params.world;
+    for (int d = 0; d < params.scatter.count; ++d) {
+        Dispersion const& dispersion = params.scatter.dispersion[d];
+        real& value = word_of(run.world, dispersion.word);
+        value = dispersed(params.scatter, dispersion, value, draws);
+    }
+    draw_run(run, draws);
+    return start(params, run, draws);
+}
+
+/// One tick of one run.
+MCR_FN void fly_tick(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
+    Schedule const now = schedule_of(params, tick);
+    if (now.guide) do_guide(params, state, tick);
+    do_control(params, state);
+    for (int index = 0; index < params.simulation.truth_steps; ++index) do_propagate(params, run, state, tick, index);
+    do_integrate(params, run, state, draws, tick);
+    if (now.altimeter) do_altimeter(params, run, state, draws, tick);
+    if (now.velocimeter) do_velocimeter(params, run, state, draws, tick);
+    if (now.camera) do_camera(params, run, state, draws, tick);
+    if (now.drift) do_drift(run, state, draws, tick);
+    do_watch(params, run, state, tick);
+}
+
+/// One descent from arrival to its record: the scalar twin of the tile, and a GPU thread.
+MCR_FN Record fly(Params const& params, Draws const& draws) {
+    Run run;
+    State state = begin(params, run, draws);
+    for (int tick = 0; tick < params.simulation.time_max_ticks; ++tick) {
+        if (state.ended != 0) break;
+        fly_tick(params, run, state, draws, tick);
+    }
+    return report(params, run, state, draws);
+}
+
+}  // namespace mcr

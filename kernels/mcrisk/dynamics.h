@@ -1,0 +1,139 @@
+#pragma once
+/// Truth: rigid-body dynamics of the lander in the site frame over one truth step.
+/// Modelled: everything in gravity.h, thrust and torque of propulsion.h, attitude thrusters, changing mass, centre of gravity
+/// and inertia. Second order (mid-point); position and velocity as compensated sums. Not modelled: slosh, jet damping by gas.
+/// Source: Hughes, Spacecraft Attitude Dynamics, 3.1 (Euler's equations); mid-point rule: Hairer, Norsett & Wanner, II.1.
+#include "state.h"
+
+namespace mcr {
+
+/// Thrust of a first-order lag over a step: value at its end and mean.
+struct Lagged {
+    real end;
+    real mean;
+};
+
+MCR_FN Lagged lagged(real now, real wanted, real time_constant, real step) {
+    real const constant = maximum(time_constant, real(1e-4));
+    real const decay = exponential(-step / constant);
+    real const gap = now - wanted;
+    return Lagged{wanted + gap * decay, wanted + gap * (real(1) - decay) * constant / step};
+}
+
+/// Thrust, torque and flow over sub-step `index` of `count`; advances the lags in `engines`.
+MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines, GuidanceMemory const& asked,
+                 Command const& command, MassProperties const& mass, int tick, int index, int count) {
+    Engine const& main = world.propulsion.main;
+    Cluster const& cluster = world.propulsion.cluster;
+    real const step = tick_period / real_of(count);
+    real const since = seconds(tick - asked.ignition_tick) + real_of(index + 1) * step;
+    bool const wet = engines.propellant > real(0);
+
+    // main engine
+    bool const runs = (struck.start_failure == 0) & (tick < struck.main_out_tick) & wet;
+    real const started = clamp((since - main.start_delay) / step, real(0), real(1));
+    real const wish = select(runs, asked.throttle * main.thrust * started, real(0));
+    Lagged const thrust = lagged(engines.main, wish, select(wish > real(0), main.lag, main.tail_off), step);
+
+    // cluster
+    bool const lost = tick >= struck.cluster_out_tick;
+    real const count_left = real_of(cluster.count) - select(lost, real(1), real(0));
+    real const on = select(wet, pulse_overlap(asked.duty, index, count), real(0));
+    Lagged const ring = lagged(engines.cluster, on * maximum(count_left, real(0)) * cluster.thrust, cluster.lag, step);
+
+    // flow; the last step burns what is left
+    real const noise = real(1) + engines.noise;
+    real const flow_main = thrust.mean / main.isp;
+    real const flow_ring = ring.mean / pulse_isp(cluster, asked.duty);
+    real const flow_wanted = noise * (flow_main + flow_ring) / standard_gravity;
+    real const share = select(flow_wanted * step > engines.propellant,
+                              engines.propellant / maximum(flow_wanted * step, real(1e-12)), real(1));
+    real const scale_all = noise * maximum(share, real(0));
+    real const main_force = thrust.mean * scale_all;
+    real const ring_force = ring.mean * scale_all;
+
+    // forces and torques
+    Vec3 const main_B = main_force * tilted_axis(main.misalign_x, main.misalign_y);
+    Vec3 const ring_B = ring_force * tilted_axis(cluster.misalign_x, cluster.misalign_y);
+    Vec3 const arm_main = Vec3{main.offset_x, main.offset_y, real(0)} - mass.cg_B;
+    Vec3 const arm_ring = real(-1) * mass.cg_B;
+    real const one = select(lost, ring_force / maximum(count_left, real(1)), real(0));
+    real const steer = select(wet, real(1), real(0));
+    Vec3 const torque_B = cross(arm_main, main_B) + cross(arm_ring, ring_B) +
+                          Vec3{steer * command.torque_B.x, steer * command.torque_B.y + one * cluster.radius, real(0)};
+
+    engines.main = thrust.end;
+    engines.cluster = ring.end;
+    real const flow = flow_wanted * share;
+    engines.propellant = maximum(engines.propellant - flow * step, real(0));
+    return Push{main_B + ring_B, torque_B, flow};
+}
+
+/// Torque of the attitude thrusters over sub-step `index` of `count`; uses their propellant.
+MCR_FN Vec3 fire_rcs(Rcs const& rcs, real& propellant, Vec3 const& on_time, int index, int count) {
+    real const full = rcs_torque_max(rcs);
+    real const step = tick_period / real_of(count);
+    bool const wet = propellant > real(0);
+    real const inverse = real(1) / tick_period;
+    Vec3 const part{pulse_overlap(absolute(on_time.x) * inverse, index, count),
+                    pulse_overlap(absolute(on_time.y) * inverse, index, count),
+                    pulse_overlap(absolute(on_time.z) * inverse, index, count)};
+    real const burn_time = (part.x + part.y + part.z) * step;
+    real const used = rcs.jets * rcs.thrust * burn_time / (rcs.isp * standard_gravity);
+    propellant = maximum(propellant - select(wet, used, real(0)), real(0));
+    real const gain = select(wet, full * rcs.gain, real(0));
+    return Vec3{sign_of(on_time.x) * part.x * gain, sign_of(on_time.y) * part.y * gain, sign_of(on_time.z) * part.z * gain};
+}
+
+/// Mass that is left of the tanks and the lander.
+MCR_FN real mass_of(World const& world, Truth const& truth) {
+    return world.vehicle.mass_dry + world.propulsion.residual * world.propulsion.propellant + truth.engines.propellant +
+           truth.rcs_propellant;
+}
+
+/// One truth step.
+MCR_FN void propagate(World const& world, Struck const& struck, Truth& truth, GuidanceMemory const& asked,
+                      Command const& command, int tick, int index, int count) {
+    real const step = tick_period / real_of(count);
+    real const half = real(0.5) * step;
+    real const full = (truth.engines.propellant + world.propulsion.residual * world.propulsion.propellant) /
+                      world.propulsion.propellant;
+    MassProperties const mass = mass_properties(world.vehicle, full);
+    real const mass_start = mass_of(world, truth);
+    Push const push = burn(world, struck, truth.engines, asked, command, mass, tick, index, count);
+    Vec3 const torque_B = push.torque_B + fire_rcs(world.rcs, truth.rcs_propellant, command.rcs_time, index, count);
+    real const mass_middle = mass_start - half * push.flow;
+
+    // rotation: Euler's equations with changing inertia, mid-point
+    Vec3 const inertia = mass.inertia;
+    Vec3 const inverse{real(1) / inertia.x, real(1) / inertia.y, real(1) / inertia.z};
+    Vec3 const inertia_rate = (-push.flow / world.propulsion.propellant) * (world.vehicle.inertia_full - world.vehicle.inertia_dry);
+    Vec3 const omega = truth.omega_BN_B;
+    Vec3 const alpha = scale(inverse, torque_B - cross(omega, scale(inertia, omega)) - scale(inertia_rate, omega));
+    Vec3 const omega_middle = omega + half * alpha;
+    Vec3 const alpha_middle =
+        scale(inverse, torque_B - cross(omega_middle, scale(inertia, omega_middle)) - scale(inertia_rate, omega_middle));
+    truth.omega_BN_B = omega + step * alpha_middle;
+    Vec3 const spin_B = rotate(truth.q_BS, world.gravity.rotation_rate * world.gravity.pole_S);
+    Vec3 const turn_B = step * (omega_middle - spin_B);
+    Quat const q_middle = compose(from_rotation_vector(real(0.5) * turn_B), truth.q_BS);
+    truth.q_BS = renormalise(compose(from_rotation_vector(turn_B), truth.q_BS));
+
+    // translation: mid-point, thrust direction at the middle of the step
+    Vec3 const felt_B = (real(1) / mass_middle) * push.force_B;
+    Vec3 const felt_S = rotate_inverse(q_middle, felt_B);
+    Vec3 const start_S = truth.velocity_S;
+    Vec3 const first = felt_S + truth.anomaly_S + free_acceleration(world.gravity, truth.position_S, start_S);
+    Vec3 const middle_S = truth.position_S + half * start_S;
+    Vec3 const velocity_middle = start_S + half * first;
+    Vec3 const second = felt_S + truth.anomaly_S + free_acceleration(world.gravity, middle_S, velocity_middle);
+    add_compensated(truth.velocity_S, truth.velocity_rest, step * second);
+    add_compensated(truth.position_S, truth.position_rest, step * velocity_middle);
+
+    // what the inertial unit integrates
+    truth.angle_B = truth.angle_B + step * omega_middle;
+    truth.velocity_B = truth.velocity_B + step * felt_B;
+    truth.engines.delta_v += step * norm(felt_B);
+}
+
+}  // namespace mcr

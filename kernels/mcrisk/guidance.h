@@ -1,0 +1,368 @@
+#pragma once
+/// On-board guidance: phase machine, braking laws, approach on a descent-rate reference, terminal descent, throttle logic.
+/// Laws of the braking phase: constant-thrust explicit law (vertical linear acceleration to the gate, the horizontal takes
+/// the rest of the thrust, range trimmed by thrust fraction), augmented Apollo family, D'Souza.
+/// All decisions use the Estimate; a wrong estimate therefore flies a wrong descent.
+/// Sources: Klumpp 1974 (Apollo descent guidance); Lu 2020, JGCD 43(2) (augmented family); D'Souza 1997, AIAA 97-3709;
+/// Cherry 1964 (E-guidance: linear acceleration profile).
+#include "navigation.h"
+#include "propulsion.h"
+
+namespace mcr {
+
+/// Law of the braking phase.
+enum class BrakingLaw : int {
+    explicit_thrust = 0,  ///< Constant thrust; linear vertical acceleration to the gate; range trimmed by thrust fraction.
+    apollo = 1,           ///< Augmented Apollo family, from quadratic (gain 12) to E-guidance (gain 6).
+    dsouza = 2,           ///< D'Souza's minimum-acceleration law to the gate.
+};
+
+/// When the engines are cut.
+enum class Cutoff : int {
+    contact = 0,          ///< At the first touch of a foot.
+    height = 1,           ///< At the believed height cutoff_height.
+};
+
+/// Phase of the on-board computer.
+enum class Phase : int {
+    coast = 0,            ///< Before ignition.
+    brake = 1,            ///< Removing orbital speed.
+    approach = 2,         ///< Upright, descending on the reference.
+    terminal = 3,         ///< Last metres.
+    cut = 4,              ///< Engines cut before contact.
+};
+
+/// On-board guidance.
+struct Guidance {
+    BrakingLaw braking_law;      ///< [] default explicit_thrust. Law of the braking phase.
+    int  period_ticks;           ///< [tick] >= 1, default 5. Ticks between two guidance cycles.
+    real ignition_range;         ///< [m] > 0, designed. Believed ground distance to the target at ignition.
+    real brake_time;             ///< [s] > 0, designed. Expected duration of the braking phase.
+    real brake_time_max;         ///< [s] > 0, designed. Longest duration of the braking phase.
+    real brake_fraction;         ///< [] 0.5 .. 1, designed. Thrust fraction planned for the braking phase.
+    real trim_min;               ///< [] 0.3 .. 1, default 0.82. Lowest thrust fraction of range trimming.
+    real trim_max;               ///< [] 0.3 .. 1, default 1. Highest thrust fraction of range trimming.
+    real apollo_gain;            ///< [] 6 .. 12, default 6. Gain k of the augmented Apollo family.
+    real dsouza_gamma;           ///< [m^2 s^-4] >= 0, designed. Weight of time in D'Souza's law.
+    real gate_height;            ///< [m] > 0, designed. Height at the end of the braking phase.
+    real gate_range;             ///< [m] >= 0, designed. Ground distance to the target at the end of the braking phase.
+    real gate_descent_rate;      ///< [m s^-1] >= 0, designed. Descent rate at the end of the braking phase.
+    real gate_speed_forward;     ///< [m s^-1] >= 0, designed. Forward speed at the end of the braking phase.
+    real reference_height[4];    ///< [m] >= 0, designed. Heights of the descent-rate reference, falling.
+    real reference_speed[4];     ///< [m s^-1] > 0, designed. Descent rates at these heights; squares are joined linearly.
+    real rate_gain;              ///< [s^-1] > 0, default 0.4 /s. Gain on the descent-rate error.
+    real approach_tilt_max;      ///< [rad] > 0, default 40 deg. Largest thrust tilt in the approach.
+    real terminal_height;        ///< [m] >= 0, default 30 m. Height below which only horizontal speed is nulled.
+    real terminal_tilt_max;      ///< [rad] > 0, default 8 deg. Largest thrust tilt in the terminal descent.
+    real terminal_gain;          ///< [s^-1] > 0, default 0.4 /s. Gain on horizontal speed in the terminal descent.
+    real main_off_height;        ///< [m] >= 0, designed. Believed height below which the main engine is cut; 0 retains it.
+    Cutoff cutoff;               ///< [] default contact. When the engines are cut.
+    real cutoff_height;          ///< [m] >= 0, default 1 m. Believed height of cut-off by height.
+};
+
+/// Memory of guidance: what is held between its cycles.
+struct GuidanceMemory {
+    Phase phase;
+    int  ignition_tick;          // tick of ignition; -1 before
+    int  main_cut;               // 1 once the main engine is cut
+    real time_to_go;             // [s]
+    real trim;                   // [] thrust fraction of the braking phase
+    Vec3 direction_S;            // commanded thrust direction
+    real throttle;               // [] commanded, main engine
+    real duty;                   // [] commanded, cluster
+    real mass;                   // [kg] believed
+    real thrust_scale;           // [] believed actual over nominal thrust per mass
+    real saturation;             // [s] time for which more thrust was asked than there is
+};
+
+/// Geometry of the estimate that guidance works with.
+struct Bearings {
+    Vec3 up;                     // local vertical in the plane
+    Vec3 forward;                // horizontal in the plane, toward the target
+    real radius;                 // [m] from the Moon's centre
+    real height;                 // [m] of the feet above the site's sphere
+    real climb_rate;             // [m s^-1]
+    real forward_speed;          // [m s^-1]
+    real range;                  // [m] ground distance to the target, positive before it
+};
+
+MCR_FN Bearings bearings_of(Gravity const& gravity, real feet, Vec3 const& position_S, Vec3 const& velocity_S) {
+    real const angle = arctangent2(position_S.x, position_S.z + gravity.radius);
+    SineCosine const turn = sine_cosine(angle);
+    Vec3 const up{turn.sine, real(0), turn.cosine};
+    Vec3 const forward{turn.cosine, real(0), -turn.sine};
+    return Bearings{up, forward, norm(from_centre(gravity, position_S)), sphere_height(gravity.radius, position_S) - feet,
+                    dot(velocity_S, up), dot(velocity_S, forward), -gravity.radius * angle};
+}
+
+/// Acceleration now, and its rate, of the linear profile that meets a displacement and an end speed after T (Cherry 1964).
+MCR_FN real linear_profile(real displacement, real speed, real speed_end, real time) {
+    return real(6) * displacement / (time * time) - (real(4) * speed + real(2) * speed_end) / time;
+}
+MCR_FN real linear_profile_rate(real displacement, real speed, real speed_end, real time) {
+    return (real(6) * (speed + speed_end) - real(12) * displacement / time) / (time * time);
+}
+
+/// Thrust acceleration asked for, time to go and trim.
+struct Demand {
+    Vec3 acceleration_S;         // [m s^-2] of thrust
+    real time_to_go;             // [s]
+    real trim;                   // []
+};
+
+/// Constant-thrust explicit law (see the file's head). `full` is the thrust acceleration at full thrust.
+MCR_FN Demand brake_explicit(Guidance const& guidance, Bearings const& b, Vec3 const& free_S, Vec3 const& position_S,
+                             Vec3 const& velocity_S, real full, real exhaust, GuidanceMemory const& memory, real site_radius) {
+    real const time = maximum(memory.time_to_go, real(12));
+    real const drop = guidance.gate_height - b.height;
+    real const rate_end = -guidance.gate_descent_rate;
+    real const rise = linear_profile(drop, b.climb_rate, rate_end, time);
+    real const rise_rate = linear_profile_rate(drop, b.climb_rate, rate_end, time);
+    real const gravity_up = dot(free_S, b.up);
+
+    // predict time and distance at this thrust: equal decrements of forward speed, mid-point values
+    real const start = full * memory.trim;
+    real const decrement = maximum(b.forward_speed - guidance.gate_speed_forward, real(0.1)) * real(0.125);
+    real elapsed = real(0);
+    real distance = real(0);
+    real last = real(0);
+    MCR_UNROLL(8)
+    for (int i = 0; i < 8; ++i) {
+        real const middle = elapsed + real(0.5) * last;
+        real const speed = b.forward_speed - (real_of(i) + real(0.5)) * decrement;
+        real const thrust = start / maximum(real(1) - start * middle / exhaust, real(0.2));
+        real const lift = rise + rise_rate * middle - gravity_up - speed * speed / b.radius;
+        real const level = square_root(maximum(thrust * thrust - lift * lift, real(0.09) * thrust * thrust));
+        last = decrement / level;
+        elapsed += last;
+        distance += speed * last;
+    }
+    distance = distance * (site_radius / b.radius);
+    real const needed = maximum(b.range - guidance.gate_range, real(1));
+    real const wish = memory.trim * distance / needed;
+    bool const late = elapsed < real(15);
+    real const trim = select(late, memory.trim,
+                             clamp(memory.trim + real(0.3) * (wish - memory.trim), guidance.trim_min, guidance.trim_max));
+
+    real const thrust = full * trim;
+    real const lift = clamp(rise - gravity_up - b.forward_speed * b.forward_speed / b.radius, real(-0.9) * thrust,
+                            real(0.9) * thrust);
+    real const side = clamp(linear_profile(-position_S.y, velocity_S.y, real(0), time) - free_S.y, real(-0.25) * thrust,
+                            real(0.25) * thrust);
+    real const level = square_root(maximum(thrust * thrust - lift * lift - side * side, real(0.01) * thrust * thrust));
+    Vec3 const acceleration_S = lift * b.up - level * b.forward + Vec3{real(0), side, real(0)};
+    return Demand{acceleration_S, elapsed, trim};
+}
+
+/// Where the gate is and how fast it is to be passed, in S.
+struct Gate {
+    Vec3 position_S;
+    Vec3 velocity_S;
+};
+
+MCR_FN Gate gate_of(Guidance const& guidance, Gravity const& gravity, real feet) {
+    SineCosine const turn = sine_cosine(-guidance.gate_range / gravity.radius);
+    real const radius = gravity.radius + guidance.gate_height + feet;
+    Vec3 const up{turn.sine, real(0), turn.cosine};
+    Vec3 const forward{turn.cosine, real(0), -turn.sine};
+    // R (cos - 1) without cancellation: -2 R sin^2(half)
+    real const half = sine_cosine(real(-0.5) * guidance.gate_range / gravity.radius).sine;
+    real const fall = real(-2) * gravity.radius * half * half + (guidance.gate_height + feet) * turn.cosine;
+    return Gate{Vec3{radius * turn.sine, real(0), fall},
+                guidance.gate_speed_forward * forward - guidance.gate_descent_rate * up};
+}
+
+/// Augmented Apollo family (Lu 2020): f = 2/T (1 - k/3)(vf - v) + k/T^2 (rf - r - v T) + (k-6)/6 af + (k-12)/6 g.
+MCR_FN Vec3 apollo_law(real gain, Vec3 const& reach_S, Vec3 const& velocity_S, Vec3 const& velocity_end_S,
+                       Vec3 const& acceleration_end_S, Vec3 const& free_S, real time) {
+    return (real(2) / time * (real(1) - gain / real(3))) * (velocity_end_S - velocity_S) +
+           (gain / (time * time)) * (reach_S - time * velocity_S) + ((gain - real(6)) / real(6)) * acceleration_end_S +
+           ((gain - real(12)) / real(6)) * free_S;
+}
+
+/// Time to go of D'Souza's law: positive root of (Gamma + g^2/2) T^4 - 2 v.v T^2 - 12 v.r T - 18 r.r = 0 by Newton's method.
+MCR_FN real dsouza_time(real gamma, Vec3 const& r, Vec3 const& v, real free_squared, real guess) {
+    real const a = gamma + real(0.5) * free_squared;
+    real const b = real(2) * norm_squared(v);
+    real const c = real(12) * dot(v, r);
+    real const d = real(18) * norm_squared(r);
+    real time = maximum(guess, real(1));
+    MCR_UNROLL(6)
+    for (int i = 0; i < 6; ++i) {
+        real const value = ((a * time * time - b) * time - c) * time - d;
+        real const slope = (real(4) * a * time * time - real(2) * b) * time - c;
+        real const step = value / select(absolute(slope) > real(1e-3), slope, real(1e-3));
+        time = clamp(time - step, real(0.5) * time, real(2) * time);
+    }
+    return time;
+}
+
+/// D'Souza's law (1997): f = -4 v/T - 6 r/T^2 - g, r and v relative to the target.
+MCR_FN Vec3 dsouza_law(Vec3 const& r, Vec3 const& v, Vec3 const& free_S, real time) {
+    return (real(-4) / time) * v - (real(6) / (time * time)) * r - free_S;
+}
+
+/// Descent rate asked for at a height, deceleration along the reference, and time from there to the ground.
+struct Reference {
+    real speed;                  // [m s^-1]
+    real deceleration;           // [m s^-2]
+    real time;                   // [s]
+};
+
+/// Reference of the approach: squares of the descent rate are linear in height between four nodes.
+MCR_FN Reference reference_at(Guidance const& guidance, real height) {
+    real const last_speed = guidance.reference_speed[3];
+    Reference result{last_speed, real(0), maximum(height, real(0)) / last_speed};
+    real below = real(0);  // time from the node below to the ground
+    MCR_UNROLL(4)
+    for (int i = 2; i >= 0; --i) {
+        real const top = guidance.reference_height[i];
+        real const bottom = guidance.reference_height[i + 1];
+        real const fast = guidance.reference_speed[i];
+        real const slow = guidance.reference_speed[i + 1];
+        real const depth = maximum(top - bottom, real(1e-3));
+        real const half_slope = real(0.5) * (fast * fast - slow * slow) / depth;
+        if (i == 2) below = bottom / slow;
+        bool const inside = height > bottom;  // also above the top node: the uppermost segment is prolonged
+        real const speed = square_root(maximum(slow * slow + real(2) * half_slope * (height - bottom), slow * slow * real(0.25)));
+        real const time = below + real(2) * (height - bottom) / (speed + slow);
+        result.speed = select(inside, speed, result.speed);
+        result.deceleration = select(inside, half_slope, result.deceleration);
+        result.time = select(inside, time, result.time);
+        below += real(2) * depth / (fast + slow);
+    }
+    return result;
+}
+
+/// Approach and terminal descent: thrust acceleration asked for.
+MCR_FN Vec3 descend_on_reference(Guidance const& guidance, Bearings const& b, Vec3 const& free_S, Vec3 const& position_S,
+                                 Vec3 const& velocity_S, real full, bool terminal) {
+    Reference const reference = reference_at(guidance, b.height);
+    real const pull = -dot(free_S, b.up);
+    real const rise = reference.deceleration + guidance.rate_gain * (-reference.speed - b.climb_rate);
+    real const lift = clamp(rise + pull - b.forward_speed * b.forward_speed / b.radius, real(0.25) * pull, full);
+
+    // horizontally: linear profile to rest over the target, then only to rest
+    real const time = maximum(reference.time, real(8));
+    real const gain = guidance.terminal_gain;
+    real const ahead = select(terminal, -gain * b.forward_speed, linear_profile(b.range, b.forward_speed, real(0), time));
+    real const aside = select(terminal, -gain * velocity_S.y, linear_profile(-position_S.y, velocity_S.y, real(0), time));
+    real const size = square_root(ahead * ahead + aside * aside);
+    real const tilt = select(terminal, guidance.terminal_tilt_max, guidance.approach_tilt_max);
+    SineCosine const turn = sine_cosine(tilt);
+    real const room = square_root(maximum(full * full - lift * lift, real(0)));
+    real const limit = maximum(minimum(lift * turn.sine / maximum(turn.cosine, real(0.05)), room), real(0.02) * lift);
+    real const factor = select(size > limit, limit / maximum(size, real(1e-6)), real(1));
+    return lift * b.up + (factor * ahead) * b.forward + Vec3{real(0), factor * aside, real(0)};
+}
+
+/// Throttle and duty that give a wanted nominal thrust [N]: the main engine first, the cluster makes up the rest.
+MCR_FN void allocate_thrust(Propulsion const& propulsion, GuidanceMemory& memory, real wanted) {
+    bool const main_on = (memory.main_cut == 0) & (propulsion.main.thrust > real(0));
+    real const ratio = wanted / maximum(propulsion.main.thrust, real(1));
+    real const throttle = select(main_on, allowed_throttle(propulsion.main, ratio), real(0));
+    real const ring = real_of(propulsion.cluster.count) * propulsion.cluster.thrust;
+    real const rest = wanted - throttle * propulsion.main.thrust;
+    memory.throttle = throttle;
+    memory.duty = select(ring > real(0), allowed_duty(propulsion.cluster, rest / maximum(ring, real(1))), real(0));
+}
+
+/// Largest nominal thrust [N] with the engines that may still run.
+MCR_FN real thrust_available(Propulsion const& propulsion, GuidanceMemory const& memory) {
+    real const ring = real_of(propulsion.cluster.count) * propulsion.cluster.thrust;
+    return ring + select(memory.main_cut == 0, propulsion.main.thrust, real(0));
+}
+
+/// Mean exhaust speed [m s^-1] of all engines at full thrust.
+MCR_FN real exhaust_speed(Propulsion const& propulsion) {
+    real const ring = real_of(propulsion.cluster.count) * propulsion.cluster.thrust;
+    real const flow = propulsion.main.thrust / propulsion.main.isp + ring / propulsion.cluster.isp;
+    return standard_gravity * (propulsion.main.thrust + ring) / maximum(flow, real(1e-6));
+}
+
+/// One guidance cycle: phase, thrust direction, throttle and duty until the next.
+MCR_FN void guide(Guidance const& guidance, Propulsion const& propulsion, Gravity const& gravity, real feet,
+                  Estimate const& estimate, GuidanceMemory& memory, int tick) {
+    Bearings const b = bearings_of(gravity, feet, estimate.position_S, estimate.velocity_S);
+    Vec3 const free_S = believed_acceleration(gravity, estimate.position_S, estimate.velocity_S);
+    real const cycle = seconds(guidance.period_ticks);
+
+    // phase machine on the estimate, with time-outs
+    Phase phase = memory.phase;
+    bool const ignites = (phase == Phase::coast) & (b.range <= guidance.ignition_range);
+    memory.ignition_tick = select(ignites, tick, memory.ignition_tick);
+    memory.time_to_go = select(ignites, guidance.brake_time, memory.time_to_go);
+    memory.trim = select(ignites, guidance.brake_fraction, memory.trim);
+    phase = ignites ? Phase::brake : phase;
+    real const burning = seconds(tick - memory.ignition_tick);
+    bool const slow = b.forward_speed <= guidance.gate_speed_forward + real(0.5) * cycle * real(3);
+    bool const out_of_time = burning > guidance.brake_time_max;
+    bool const low = b.height < real(0.5) * guidance.gate_height;
+    bool const arrived = (guidance.braking_law != BrakingLaw::explicit_thrust) & (memory.time_to_go < real(2));
+    bool const brakes_done = (phase == Phase::brake) & !ignites & (slow | out_of_time | low | arrived);
+    phase = brakes_done ? Phase::approach : phase;
+    bool const last_metres = (phase == Phase::approach) & (b.height < guidance.terminal_height);
+    phase = last_metres ? Phase::terminal : phase;
+    bool const cuts = (guidance.cutoff == Cutoff::height) & (phase >= Phase::approach) & (phase < Phase::cut) &
+                      (b.height <= guidance.cutoff_height);
+    phase = cuts ? Phase::cut : phase;
+    memory.phase = phase;
+    bool const main_done = (phase >= Phase::approach) & (b.height <= guidance.main_off_height);
+    memory.main_cut = select(main_done, 1, memory.main_cut);
+
+    // acceleration asked for
+    real const nominal = thrust_available(propulsion, memory);
+    real const full = memory.thrust_scale * nominal / memory.mass;
+    real const exhaust = exhaust_speed(propulsion);
+    Demand const law = brake_explicit(guidance, b, free_S, estimate.position_S, estimate.velocity_S, full, exhaust, memory,
+                                      gravity.radius);
+    Gate const gate = gate_of(guidance, gravity, feet);
+    Vec3 const reach_S = gate.position_S - estimate.position_S;
+    // D'Souza brings a lander to rest at a point: here the point moves with the gate's velocity
+    real const before = maximum(memory.time_to_go - cycle, real(1));
+    Vec3 const from_S = real(-1) * reach_S + before * gate.velocity_S;
+    Vec3 const relative_S = estimate.velocity_S - gate.velocity_S;
+    real const time_dsouza = dsouza_time(guidance.dsouza_gamma, from_S, relative_S, norm_squared(free_S), before);
+    Vec3 const dsouza_S = dsouza_law(real(-1) * reach_S + time_dsouza * gate.velocity_S, relative_S, free_S,
+                                     maximum(time_dsouza, real(5)));
+    Vec3 const gravity_end_S = Vec3{real(0), real(0), real(0)};
+    Vec3 const apollo_S = apollo_law(guidance.apollo_gain, reach_S, estimate.velocity_S, gate.velocity_S, gravity_end_S,
+                                     free_S, maximum(law.time_to_go, real(8)));
+    bool const dsouza = guidance.braking_law == BrakingLaw::dsouza;
+    bool const apollo = guidance.braking_law == BrakingLaw::apollo;
+    Vec3 const brake_S = select(dsouza, dsouza_S, select(apollo, apollo_S, law.acceleration_S));
+    bool const braking = phase == Phase::brake;
+    memory.time_to_go = select(braking, select(dsouza, time_dsouza, law.time_to_go), memory.time_to_go);
+    memory.trim = select(braking & !dsouza & !apollo, law.trim, memory.trim);
+    Vec3 const approach_S = descend_on_reference(guidance, b, free_S, estimate.position_S, estimate.velocity_S, full,
+                                                 phase == Phase::terminal);
+    Vec3 const thrust_S = select(braking, brake_S, approach_S);
+    real const size = norm(thrust_S);
+
+    // direction, throttle and duty; while coasting the lander points where braking will begin
+    bool const coasting = phase == Phase::coast;
+    Vec3 const first_S = select(dsouza, dsouza_S, law.acceleration_S);
+    memory.direction_S = unit(select(coasting, first_S, thrust_S));
+    real const wanted = size * memory.mass / memory.thrust_scale;
+    allocate_thrust(propulsion, memory, wanted);
+    bool const off = coasting | (phase == Phase::cut);
+    memory.throttle = select(off, real(0), memory.throttle);
+    memory.duty = select(off, real(0), memory.duty);
+    bool const short_of_thrust = (phase >= Phase::approach) & (wanted > real(1.001) * nominal);
+    memory.saturation = select(short_of_thrust, memory.saturation + cycle, memory.saturation);
+}
+
+/// On-board mass and thrust estimate after one tick: mass by nominal flow, thrust by the accelerometer.
+MCR_FN void estimate_thrust(Propulsion const& propulsion, GuidanceMemory& memory, real felt) {
+    real const ring = real_of(propulsion.cluster.count) * propulsion.cluster.thrust;
+    real const main = memory.throttle * propulsion.main.thrust;
+    real const pulsed = memory.duty * ring;
+    real const flow = (main / propulsion.main.isp + pulsed / pulse_isp(propulsion.cluster, memory.duty)) / standard_gravity;
+    memory.mass = maximum(memory.mass - flow * tick_period, real(1));
+    real const expected = (main + pulsed) / memory.mass;
+    bool const pushing = expected > real(0.5);
+    real const ratio = clamp(felt / maximum(expected, real(0.5)), real(0.7), real(1.3));
+    memory.thrust_scale = select(pushing, memory.thrust_scale + real(0.02) * (ratio - memory.thrust_scale), memory.thrust_scale);
+}
+
+}  // namespace mcr

@@ -1,0 +1,89 @@
+#pragma once
+/// Everything that changes during a run, and everything drawn once for it. Plain words: a tile of runs stores them as
+/// columns, a GPU thread keeps them in registers.
+#include "control.h"
+#include "faults.h"
+#include "guidance.h"
+#include "imu.h"
+#include "navigation.h"
+#include "params.h"
+
+namespace mcr {
+
+/// What is.
+struct Truth {
+    Vec3 position_S;             // [m] of the centre of gravity
+    Vec3 position_rest;          // compensation of the sum
+    Vec3 velocity_S;             // [m s^-1] relative to the Moon
+    Vec3 velocity_rest;
+    Quat q_BS;
+    Vec3 omega_BN_B;             // [rad s^-1] inertial rate
+    Vec3 anomaly_S;              // [m s^-2] unmodelled gravity
+    EngineState engines;
+    real rcs_propellant;         // [kg]
+    real clearance;              // [m] of the feet above the ground at the last tick
+    Vec3 angle_B;                // [rad] turned over this tick
+    Vec3 velocity_B;             // [m s^-1] gained by thrust over this tick
+};
+
+/// What the computer asks of the actuators for one tick.
+struct Command {
+    Vec3 torque_B;               // [N m] of differential duty
+    Vec3 rcs_time;               // [s] signed on-time of the attitude thrusters
+};
+
+/// What has happened so far; events that have not happened read -1.
+struct Events {
+    int  first;                  // Outcome already decided in flight, or -1
+    int  cause;                  // Cause flagged first, or 0
+    int  altimeter_seen;         // ticks with a valid altimeter range so far, at most 1 means first
+    int  altimeter_silent;       // ticks since the last valid range
+    int  velocimeter_silent;     // ticks since the last valid beam
+    int  mispointed;             // ticks with a large attitude error
+    int  altimeter_used;         // verdict on the last sample
+    real altimeter_range;        // [m] last sample
+    real altimeter_innovation;   // [m] last sample
+    real acquisition_height;
+    real acquisition_speed;
+    real acquisition_error;
+    real speed_high;
+    real speed_middle;
+    real speed_low;
+    real believed_high;
+    real false_ground_height;
+    int  false_ground_tick;
+    real depletion_height;
+    int  depletion_tick;
+    real main_off_height;
+    int  main_off_tick;
+    real main_off_speed;
+    real gate_height;
+    int  gate_tick;
+    real gate_speed;
+    real gate_trim;
+    real gate_miss;
+    real contact_fraction;       // part of the last tick that had passed at contact
+};
+
+/// One run in flight. Once `ended` is set, nothing in it changes any more.
+struct State {
+    Truth truth;
+    ImuMemory imu;
+    Estimate estimate;
+    NavigationMemory navigation;
+    GuidanceMemory guidance;
+    Command command;
+    Events events;
+    Vec3 rate_B;                 // [rad s^-1] measured over the last tick
+    int ended;                   // 0 flying, 1 on the ground, 2 out of the finite numbers
+    int tick;                    // last tick flown
+};
+
+/// What was drawn once for a run.
+struct Run {
+    World world;
+    ImuErrors imu_errors;
+    Struck struck;
+};
+
+}  // namespace mcr

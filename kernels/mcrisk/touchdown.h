@@ -1,0 +1,44 @@
+#pragma once
+/// Touchdown, first version: limits of the landing gear and a closed-form tip-over criterion, evaluated at first contact.
+/// Modelled: foot caught or sliding, slope, tilt, angular rate, crush stroke. Not modelled: legs one by one (later version).
+/// Source: rigid body pivoting on a caught foot, energy to the tipping point (Walton & Durling 1965, NASA TN D-2860 setting);
+/// stroke from the work of the crush force.
+#include "vec.h"
+
+namespace mcr {
+
+/// Landing gear and body at touchdown.
+struct Touchdown {
+    int  legs;               ///< [] 3 .. 12, default 4. Number of legs.
+    real foot_radius;        ///< [m] > 0. Distance of the feet from the axis.
+    real cg_height;          ///< [m] > 0. Height of the centre of gravity above the feet.
+    real gyration_radius;    ///< [m] > 0, default 0.8 m. Radius of gyration about a horizontal axis through the centre of gravity.
+    real crush_force;        ///< [N] > 0, designed. Crush force of all legs together.
+    real stroke_max;         ///< [m] > 0, default 0.25 m. Longest stroke of the legs.
+    real friction;           ///< [] >= 0, default 0.5. Friction coefficient between foot and ground.
+    real foot_caught;        ///< [] 0 .. 1, default 0.1. Probability that a foot is caught and cannot slide.
+};
+
+/// Half-width of the support polygon toward its nearest edge: R cos(pi / n).
+MCR_FN real support_distance(Touchdown const& gear) {
+    return gear.foot_radius * sine_cosine(real(3.14159265358979) / real_of(gear.legs)).cosine;
+}
+
+/// Largest speed toward the caught downhill foot that does not tip the lander on a slope `lean` [rad]:
+/// (1/h) sqrt(2 g (k^2 + L^2)(L - h cos b - d sin b)), L^2 = d^2 + h^2; zero beyond static stability.
+MCR_FN real tipping_speed(real support, real height, real gyration, real gravity, real lean) {
+    SineCosine const b = sine_cosine(lean);
+    real const reach = square_root(support * support + height * height);
+    real const rise = reach - height * b.cosine - support * b.sine;
+    bool const stable = lean < arctangent2(support, height);
+    real const energy = real(2) * gravity * (gyration * gyration + reach * reach) * maximum(rise, real(0));
+    return select(stable, square_root(energy) / height, real(0));
+}
+
+/// Stroke that absorbs the vertical energy: m v^2 / 2 = (F - m g) s.
+MCR_FN real crush_stroke(Touchdown const& gear, real mass, real gravity, real speed) {
+    real const net = maximum(gear.crush_force - mass * gravity, real(1));
+    return real(0.5) * mass * speed * speed / net;
+}
+
+}  // namespace mcr

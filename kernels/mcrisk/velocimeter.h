@@ -1,0 +1,57 @@
+#pragma once
+/// Velocimeter (Doppler lidar or radar, or optical velocity): speed along three beams canted off the -z body axis.
+/// Modelled: range and speed limits, noise, scale, dropout per beam. Not modelled: bias per beam, ambiguity.
+/// Source: Pierrottet et al. 2011, navigation Doppler lidar (three line-of-sight speeds).
+#include "faults.h"
+#include "quat.h"
+#include "terrain.h"
+
+namespace mcr {
+
+/// Velocimeter.
+struct Velocimeter {
+    int  fitted;            ///< [] 0 .. 1, default 1. 1 if the lander has one.
+    real range_max;         ///< [m] > 0, default 2 km. Greatest height at which it works.
+    real speed_max;         ///< [m s^-1] > 0, default 200 m/s. Greatest speed at which it works.
+    real cant;              ///< [rad] > 0, default 22.5 deg. Angle between the beams and the -z body axis.
+    real noise;             ///< [m s^-1] >= 0, default 0.1 m/s. One-sigma noise per beam.
+    real scale;             ///< [] default 0. Scale factor error.
+    real dropout;           ///< [] 0 .. 1, default 1 %. Probability that one beam's sample is invalid.
+    int  period_ticks;      ///< [tick] >= 1, default 2. Ticks between two samples.
+};
+
+/// Speeds along the beams; a beam points away from the lander, positive when receding from the ground.
+struct BeamSpeeds {
+    bool valid[3];
+    real speed[3];          // [m s^-1]
+};
+
+/// Direction of beam 0, 1 or 2 in body axes.
+MCR_FN Vec3 beam_direction(Velocimeter const& velocimeter, int beam) {
+    SineCosine const cant = sine_cosine(velocimeter.cant);
+    real const half_root3 = real(0.8660254037844386);
+    real const x = select(beam == 0, real(1), real(-0.5));
+    real const y = select(beam == 0, real(0), select(beam == 1, half_root3, -half_root3));
+    return Vec3{cant.sine * x, cant.sine * y, -cant.cosine};
+}
+
+/// Line-of-sight speeds of the lander along the three beams.
+MCR_FN BeamSpeeds measure_speeds(Velocimeter const& velocimeter, Struck const& struck, real clearance, Vec3 const& velocity_S,
+                                 Quat const& q_BS, Draws const& draws, int tick) {
+    Normal4 const n = normals(draws, Stream::velocimeter, 2u * static_cast<unsigned>(tick));
+    Uniform4 const u = uniforms(draws, Stream::velocimeter, 2u * static_cast<unsigned>(tick) + 1u);
+    real const noise[3] = {n.a, n.b, n.c};
+    real const chance[3] = {u.a, u.b, u.c};
+    bool const works = (clearance < velocimeter.range_max) & (norm(velocity_S) < velocimeter.speed_max) &
+                       (struck.velocimeter_never == 0);
+    BeamSpeeds speeds;
+    MCR_UNROLL(36)
+    for (int beam = 0; beam < 3; ++beam) {
+        Vec3 const beam_S = rotate_inverse(q_BS, beam_direction(velocimeter, beam));
+        speeds.speed[beam] = dot(beam_S, velocity_S) * (real(1) + velocimeter.scale) + velocimeter.noise * noise[beam];
+        speeds.valid[beam] = works & (chance[beam] >= velocimeter.dropout) & (beam_S.z < real(-0.2));
+    }
+    return speeds;
+}
+
+}  // namespace mcr

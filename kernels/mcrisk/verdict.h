@@ -1,0 +1,184 @@
+#pragma once
+/// The verdict on a run that has ended: outcome, cause and record.
+/// Order of tests: what was decided in flight, then the speed of contact, then the landing gear, then the ground, then the target.
+#include "record.h"
+#include "touchdown.h"
+#include "watch.h"
+
+namespace mcr {
+
+/// Record of a run whose computation left the finite numbers: the same bits everywhere.
+MCR_FN Record invalid_record() {
+    Record record{};
+    record.outcome = Outcome::invalid;
+    record.cause = Cause::none;
+    return record;
+}
+
+/// Record of a run that has ended or run out of time.
+MCR_FN Record report(Params const& params, Run const& run, State const& state, Draws const& draws) {
+    Truth const& truth = state.truth;
+    Events const& events = state.events;
+    World const& world = run.world;
+    Touchdown const& gear = world.touchdown;
+    Limits const& limits = params.limits;
+    bool const contact = state.ended == 1;
+
+    // ground under the lander: local vertical tilted by the slope toward its azimuth
+    Bearings const b = bearings_of(world.gravity, gear.cg_height, truth.position_S, truth.velocity_S);
+    Vec3 const up_S = unit(from_centre(world.gravity, truth.position_S));
+    SineCosine const slope = sine_cosine(world.terrain.slope);
+    SineCosine const azimuth = sine_cosine(world.terrain.slope_azimuth);
+    Vec3 const left_S = cross(up_S, b.forward);
+    Vec3 const downhill_S = azimuth.cosine * b.forward + azimuth.sine * left_S;
+    Vec3 const normal_S = slope.cosine * up_S + slope.sine * downhill_S;
+    real const descent_rate = -dot(truth.velocity_S, normal_S);
+    Vec3 const along_ground_S = truth.velocity_S + descent_rate * normal_S;
+    real const horizontal_speed = norm(along_ground_S);
+    real const speed = norm(truth.velocity_S);
+    Vec3 const axis_S = rotate_inverse(truth.q_BS, Vec3{real(0), real(0), real(1)});
+    real const tilt = arctangent2(norm(cross(axis_S, up_S)), dot(axis_S, up_S));
+    real const tilt_rate = norm(truth.omega_BN_B);
+
+    // tip-over: foot caught, or friction that holds the foot; lean of slope and attitude toward the motion
+    real const mass = mass_of(world, truth);
+    real const gravity = norm(point_mass(world.gravity, truth.position_S));
+    real const support = support_distance(gear);
+    Vec3 const heading_S = select(horizontal_speed > real(0.01), unit(along_ground_S), downhill_S);
+    real const lean_ground = arcsine(clamp(slope.sine * dot(downhill_S, heading_S), real(-1), real(1)));
+    real const lean_body = arcsine(clamp(dot(axis_S, heading_S), real(-1), real(1)));
+    real const lean = maximum(lean_ground, real(0)) + maximum(lean_body, real(0));
+    real const allowed = tipping_speed(support, gear.cg_height, gear.gyration_radius, gravity, lean);
+    real const gyration2 = gear.gyration_radius * gear.gyration_radius;
+    // spin adds to the rotation about the caught foot: omega k^2 = v h
+    real const used = horizontal_speed + tilt_rate * gyration2 / gear.cg_height;
+    Uniform4 const chance = uniforms(draws, Stream::touchdown, 0u);
+    bool const held = (chance.a < gear.foot_caught) | (gear.friction > support / gear.cg_height);
+    bool const topples = (held & (used > allowed)) | (lean >= arctangent2(support, gear.cg_height));
+    real const margin = real(1) - used / maximum(allowed, real(1e-3));
+    real const stroke = crush_stroke(gear, mass, gravity, maximum(descent_rate, real(0)));
+
+    // outcome
+    real const arc = -b.range;
+    real const miss = square_root(arc * arc + truth.position_S.y * truth.position_S.y);
+    bool const airborne = state.guidance.phase < Phase::approach;
+    Outcome outcome = Outcome::success;
+    outcome = miss > limits.target_radius ? Outcome::off_target : outcome;
+    outcome = world.terrain.slope > limits.slope ? Outcome::hazard_strike : outcome;
+    outcome = topples ? Outcome::tip_over : outcome;
+    bool const hard = any(descent_rate > limits.descent_rate, horizontal_speed > limits.horizontal_speed, tilt > limits.tilt,
+                          tilt_rate > limits.tilt_rate, stroke > gear.stroke_max);
+    outcome = hard ? Outcome::hard_landing : outcome;
+    outcome = (airborne | (speed > crash_speed)) ? Outcome::terrain_collision : outcome;
+    outcome = contact ? outcome : Outcome::timeout;
+    outcome = events.first >= 0 ? static_cast<Outcome>(events.first) : outcome;
+
+    // cause: what was flagged first, else what the end shows
+    Vec3 const error_S = state.estimate.position_S - truth.position_S;
+    Vec3 const drift_S = state.estimate.velocity_S - truth.velocity_S;
+    real const height_error = dot(error_S, up_S);
+    real const level_error = norm(error_S - height_error * up_S);
+    bool const lost = outcome != Outcome::success;
+    bool const drifted = any(absolute(height_error) > real(20), norm(drift_S) > real(0.5) * limits.horizontal_speed,
+                             (outcome == Outcome::off_target) & (level_error > real(0.5) * limits.target_radius));
+    Cause residual = Cause::dispersion;
+    residual = state.guidance.saturation > real(1) ? Cause::guidance_saturated : residual;
+    residual = drifted ? Cause::navigation_drift : residual;
+    residual = (outcome == Outcome::propellant_depletion) ? Cause::propellant_budget : residual;
+    residual = (((outcome == Outcome::tip_over) & (lean_ground > real(0.5) * lean)) | (outcome == Outcome::hazard_strike))
+                   ? Cause::terrain_site : residual;
+    Cause cause = events.cause != 0 ? static_cast<Cause>(events.cause) : residual;
+    bool const silent = (cause == Cause::altimeter_late) & (events.altimeter_seen == 0);
+    cause = silent ? Cause::altimeter_never : cause;
+    cause = lost ? cause : Cause::none;
+
+    int const ignition = state.guidance.ignition_tick;
+    Record r{};
+    r.outcome = outcome;
+    r.cause = cause;
+    r.contact = select(contact, 1, 0);
+    r.phase = static_cast<int>(state.guidance.phase);
+    r.descent_rate = descent_rate;
+    r.horizontal_speed = horizontal_speed;
+    r.tilt = tilt;
+    r.tilt_rate = tilt_rate;
+    r.miss_distance = miss;
+    r.miss_downrange = arc;
+    r.miss_crossrange = truth.position_S.y;
+    r.propellant_left = truth.engines.propellant;
+    r.rcs_propellant_left = truth.rcs_propellant;
+    r.flight_time = seconds(state.tick - 1 - ignition) + events.contact_fraction * tick_period;
+    r.delta_v = truth.engines.delta_v;
+    r.altitude_error = height_error;
+    r.velocity_error = norm(drift_S);
+    r.position_error = level_error;
+    r.slope = world.terrain.slope;
+    r.leg_stroke = stroke;
+    r.stability_margin = margin;
+    r.acquisition_height = events.acquisition_height;
+    r.acquisition_speed = events.acquisition_speed;
+    r.acquisition_error = events.acquisition_error;
+    r.speed_high = events.speed_high;
+    r.speed_middle = events.speed_middle;
+    r.speed_low = events.speed_low;
+    r.believed_high = events.believed_high;
+    r.false_ground_height = events.false_ground_height;
+    r.false_ground_time = select(events.false_ground_tick < 0, real(-1), seconds(events.false_ground_tick - ignition));
+    r.depletion_height = events.depletion_height;
+    r.depletion_time = select(events.depletion_tick < 0, real(-1), seconds(events.depletion_tick - ignition));
+    r.impact_speed = speed;
+    r.main_off_height = events.main_off_height;
+    r.main_off_time = select(events.main_off_tick < 0, real(-1), seconds(events.main_off_tick - ignition));
+    r.main_off_speed = events.main_off_speed;
+    r.gate_time = select(events.gate_tick < 0, real(-1), seconds(events.gate_tick - ignition));
+    r.gate_height = events.gate_height;
+    r.gate_speed = events.gate_speed;
+    r.gate_trim = events.gate_trim;
+    r.gate_miss = events.gate_miss;
+    bool const finite = all(is_finite(r.descent_rate), is_finite(r.horizontal_speed), is_finite(r.tilt), is_finite(r.miss_distance),
+                            is_finite(r.propellant_left), is_finite(r.flight_time), is_finite(r.delta_v), is_finite(r.altitude_error),
+                            is_finite(r.velocity_error), is_finite(r.stability_margin), is_finite(r.leg_stroke), state.ended != 2);
+    return finite ? r : invalid_record();
+}
+
+/// What a replay shows of the tick just flown.
+MCR_FN Sample sample_of(Params const& params, Run const& run, State const& state) {
+    Truth const& truth = state.truth;
+    Estimate const& estimate = state.estimate;
+    World const& nominal = params.world;
+    Bearings const b = bearings_of(run.world.gravity, run.world.touchdown.cg_height, truth.position_S, truth.velocity_S);
+    Bearings const believed = bearings_of(nominal.gravity, nominal.touchdown.cg_height, estimate.position_S, estimate.velocity_S);
+    Vec3 const axis_S = rotate_inverse(truth.q_BS, Vec3{real(0), real(0), real(1)});
+    Sample s{};
+    s.time = seconds(state.tick);
+    s.position_S = truth.position_S;
+    s.velocity_S = truth.velocity_S;
+    s.height = truth.clearance;
+    s.descent_rate = -b.climb_rate;
+    s.horizontal_speed = norm(truth.velocity_S - b.climb_rate * b.up);
+    s.tilt = arctangent2(norm(cross(axis_S, b.up)), dot(axis_S, b.up));
+    s.rate_B = truth.omega_BN_B;
+    s.mass = mass_of(run.world, truth);
+    s.propellant = truth.engines.propellant;
+    s.rcs_propellant = truth.rcs_propellant;
+    s.main_thrust = truth.engines.main;
+    s.cluster_thrust = truth.engines.cluster;
+    s.believed_position_S = estimate.position_S;
+    s.believed_velocity_S = estimate.velocity_S;
+    s.believed_height = believed.height;
+    s.height_sigma = plane_sigma(state.navigation, believed.up, 0);
+    s.descent_rate_sigma = plane_sigma(state.navigation, believed.up, 2);
+    s.altimeter_range = state.events.altimeter_range;
+    s.altimeter_innovation = state.events.altimeter_innovation;
+    s.altimeter_used = state.events.altimeter_used;
+    s.attitude_error = pointing_error(truth.q_BS, state.guidance.direction_S);
+    s.thrust_direction_S = state.guidance.direction_S;
+    s.duty = state.guidance.duty;
+    s.throttle = state.guidance.throttle;
+    s.time_to_go = state.guidance.time_to_go;
+    s.trim = state.guidance.trim;
+    s.phase = static_cast<int>(state.guidance.phase);
+    return s;
+}
+
+}  // namespace mcr

@@ -1,0 +1,122 @@
+#pragma once
+/// Watching a run: contact with the ground, outcomes decided in flight, the first cause, and the heights and speeds that the
+/// record reports. Nothing here acts on the flight.
+#include "state.h"
+
+namespace mcr {
+
+constexpr real crash_speed = real(15);           ///< [m s^-1] a faster contact is a terrain collision, not a hard landing.
+constexpr real control_lost_angle_cosine = real(0.5);       ///< [] cosine of 60 deg of attitude error.
+constexpr real control_lost_rate = real(1.0471976);         ///< [rad s^-1] 60 deg/s.
+constexpr int  mispointed_ticks = 50;            ///< [tick] of more than 20 deg of attitude error before control counts as saturated.
+constexpr real mispointed_cosine = real(0.9396926);         ///< [] cosine of 20 deg.
+constexpr int  rejected_ticks = 10;              ///< samples rejected in a row before the gate counts as locked out.
+constexpr int  silent_ticks = 50;                ///< [tick] without a valid sample before a sensor counts as lost.
+constexpr real saturation_time = real(5);        ///< [s] of thrust asked beyond what there is before guidance counts as saturated.
+
+/// Flags a cause unless one was flagged before.
+MCR_FN void blame(Events& events, bool condition, Cause cause) {
+    events.cause = select(condition & (events.cause == 0), static_cast<int>(cause), events.cause);
+}
+
+/// Decides an outcome in flight unless one was decided before.
+MCR_FN void decide(Events& events, bool condition, Outcome outcome) {
+    events.first = select(condition & (events.first < 0), static_cast<int>(outcome), events.first);
+}
+
+/// Keeps the speed at the first passage below a height.
+MCR_FN void keep_below(real& kept, bool below, real value) { kept = select(below & (kept < real(0)), value, kept); }
+
+/// One tick of watching; sets `ended` at contact and moves the truth back to the instant of contact.
+MCR_FN void watch(Params const& params, Run const& run, State& state, int tick) {
+    Truth& truth = state.truth;
+    Events& events = state.events;
+    World const& world = run.world;
+    GuidanceMemory const& guidance = state.guidance;
+    real const feet = world.touchdown.cg_height;
+    real const before = truth.clearance;
+    real const now = ground_clearance(world.terrain, world.gravity, truth.position_S) - feet;
+    real const believed = sphere_height(world.gravity.radius, state.estimate.position_S) - params.world.touchdown.cg_height;
+    real const speed = norm(truth.velocity_S);
+    truth.clearance = now;
+
+    // outcomes decided in flight
+    Vec3 const axis_S = rotate_inverse(truth.q_BS, Vec3{real(0), real(0), real(1)});
+    real const pointing = dot(axis_S, guidance.direction_S);
+    bool const burning = (guidance.phase >= Phase::brake) & (guidance.phase < Phase::cut);
+    bool const dry = truth.engines.propellant <= real(0);
+    bool const high = now > real(0);
+    bool const tumbling = norm(truth.omega_BN_B) > control_lost_rate;
+    decide(events, dry & high, Outcome::propellant_depletion);
+    decide(events, burning & high & !dry & (tumbling | (pointing < control_lost_angle_cosine)), Outcome::loss_of_control);
+    decide(events, (guidance.phase == Phase::cut) & (now > params.limits.drop_height), Outcome::premature_cutoff);
+
+    // causes, in the order of their decisiveness within one tick
+    Struck const& struck = run.struck;
+    bool const lit = guidance.phase >= Phase::brake;
+    blame(events, lit & (struck.start_failure == 1), Cause::engine_start);
+    blame(events, lit & ((tick >= struck.main_out_tick) | (tick >= struck.cluster_out_tick)), Cause::engine_out);
+    bool const descending = guidance.phase >= Phase::approach;
+    bool const needed = now < params.onboard.navigation.altimeter_needed;
+    bool const fitted = params.world.altimeter.fitted == 1;
+    blame(events, (struck.altimeter_offset == 1) & (events.altimeter_used == 1) & descending, Cause::altimeter_wrong);
+    blame(events, state.navigation.rejected >= rejected_ticks, Cause::altimeter_rejected);
+    blame(events, fitted & needed & lit & (events.altimeter_seen == 0), Cause::altimeter_late);
+    blame(events, fitted & needed & (events.altimeter_seen == 1) & (events.altimeter_silent > silent_ticks), Cause::altimeter_lost);
+    bool const near = (now < real(0.5) * params.world.velocimeter.range_max) & (now > real(10));
+    blame(events, (params.world.velocimeter.fitted == 1) & near & (events.velocimeter_silent > silent_ticks) & descending,
+         Cause::velocimeter_lost);
+    events.mispointed = select(burning & (pointing < mispointed_cosine), events.mispointed + 1, 0);
+    blame(events, events.mispointed > mispointed_ticks, Cause::control_saturated);
+    blame(events, descending & (guidance.saturation > saturation_time), Cause::guidance_saturated);
+    events.altimeter_silent = events.altimeter_silent + 1;
+    events.velocimeter_silent = events.velocimeter_silent + 1;
+
+    // heights and speeds for the record
+    bool const falling = descending;
+    bool const below_high = falling & (now <= params.monitor.height_high);
+    events.believed_high = select(below_high & (events.speed_high < real(0)), believed, events.believed_high);
+    keep_below(events.speed_high, below_high, speed);
+    keep_below(events.speed_middle, falling & (now <= params.monitor.height_middle), speed);
+    keep_below(events.speed_low, falling & (now <= params.monitor.height_low), speed);
+    bool const fooled = descending & (believed <= real(0)) & (events.false_ground_tick < 0) & high;
+    events.false_ground_height = select(fooled, now, events.false_ground_height);
+    events.false_ground_tick = select(fooled, tick, events.false_ground_tick);
+    bool const emptied = dry & high & (events.depletion_tick < 0);
+    events.depletion_height = select(emptied, now, events.depletion_height);
+    events.depletion_tick = select(emptied, tick, events.depletion_tick);
+    bool const cut = (guidance.main_cut == 1) & (events.main_off_tick < 0);
+    events.main_off_height = select(cut, now, events.main_off_height);
+    events.main_off_speed = select(cut, speed, events.main_off_speed);
+    events.main_off_tick = select(cut, tick, events.main_off_tick);
+    bool const passes = descending & (events.gate_tick < 0);
+    events.gate_height = select(passes, now, events.gate_height);
+    events.gate_speed = select(passes, speed, events.gate_speed);
+    events.gate_trim = select(passes, guidance.trim, events.gate_trim);
+    real const angle = arctangent2(state.estimate.position_S.x, state.estimate.position_S.z + world.gravity.radius);
+    real const beyond = world.gravity.radius * angle + params.onboard.guidance.gate_range;
+    events.gate_miss = select(passes, beyond, events.gate_miss);
+    events.gate_tick = select(passes, tick, events.gate_tick);
+
+    // contact: back along the tick to the surface
+    bool const touches = now <= real(0);
+    real const fraction = clamp(before / maximum(before - now, real(1e-6)), real(0), real(1));
+    real const back = select(touches, (real(1) - fraction) * tick_period, real(0));
+    Vec3 const thrust_S = (real(1) / tick_period) * rotate_inverse(truth.q_BS, truth.velocity_B);
+    Vec3 const acceleration_S = thrust_S + free_acceleration(world.gravity, truth.position_S, truth.velocity_S);
+    Vec3 const end_S = truth.velocity_S;
+    truth.velocity_S = end_S - back * acceleration_S;
+    truth.position_S = truth.position_S - back * (real(0.5) * (end_S + truth.velocity_S));
+    Vec3 const estimate_end_S = state.estimate.velocity_S;
+    state.estimate.velocity_S = estimate_end_S - back * acceleration_S;
+    state.estimate.position_S = state.estimate.position_S - back * (real(0.5) * (estimate_end_S + state.estimate.velocity_S));
+    truth.clearance = select(touches, real(0), now);
+    events.contact_fraction = select(touches, fraction, real(1));
+    bool const finite = all(is_finite(truth.position_S), is_finite(truth.velocity_S), is_finite(truth.q_BS),
+                            is_finite(state.estimate.position_S), is_finite(state.estimate.velocity_S),
+                            is_finite(state.estimate.q_BS), is_finite(truth.omega_BN_B), is_finite(state.guidance.trim));
+    state.ended = select(finite, select(touches, 1, 0), 2);
+    state.tick = tick + 1;
+}
+
+}  // namespace mcr
