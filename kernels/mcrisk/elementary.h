@@ -22,9 +22,12 @@ constexpr real ln2 = real(0.69314718055994530942);
 constexpr real ln2_low = real_is_double ? real(2.3190468138462996e-17) : real(-1.9046542121259336e-09);
 
 /// c0 + x (c1 + x (c2 + ...)), by Horner's rule.
-MCR_FN real polynomial(real, double c0) { return static_cast<real>(c0); }
-template <class... Rest>
-MCR_FN real polynomial(real x, double c0, Rest... rest) {
+template <class Number>
+MCR_FN real polynomial(real, Number c0) {
+    return static_cast<real>(c0);
+}
+template <class Number, class... Rest>
+MCR_FN real polynomial(real x, Number c0, Rest... rest) {
     return fused(polynomial(x, rest...), x, static_cast<real>(c0));
 }
 
@@ -188,7 +191,7 @@ namespace detail {
 /// arcsin |x| where it is at most pi/6 (|x| <= 1/2); else `steep`, and arcsin |x| = pi/2 - 2 angle.
 struct ReducedArcsine {
     real angle;
-    flag steep;
+    Flag steep;
 };
 
 MCR_FN ReducedArcsine reduced_arcsine(real x) {

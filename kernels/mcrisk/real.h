@@ -21,7 +21,7 @@ constexpr int real_fraction = 23;  ///< [] bits after the leading one
 
 /// A truth value (0 or 1) as a member of a struct. Not bool: g++ 12 keeps a struct with a bool member in memory, and
 /// then vectorises nothing. Plain bool variables, arguments and results are fine.
-using flag = int;
+using Flag = int;
 
 /// Bits of the format: the sign, and the exponent of infinity and NaN.
 constexpr real_word word_sign = real_word(1) << (8 * sizeof(real) - 1);
@@ -38,7 +38,7 @@ MCR_FN real not_a_number() { return real_of_bits(word_exponent + (real_word(1) <
 /// Number of an integer; exact up to 2^24 in magnitude in the float build.
 MCR_FN real real_of(int n) { return static_cast<real>(n); }
 MCR_FN real real_of(unsigned n) { return static_cast<real>(n); }
-MCR_FN real real_of(bool flag) { return static_cast<real>(flag ? 1 : 0); }
+MCR_FN real real_of(bool truth) { return static_cast<real>(truth ? 1 : 0); }
 
 /// `yes` where the condition holds, else `no`. Both are evaluated: this is not a branch.
 MCR_FN real select(bool condition, real yes, real no) { return condition ? yes : no; }
