@@ -75,7 +75,7 @@ class CpuBackend(AbstractBackend):
 
     def describe(self) -> str:
         build: bytes = self._library.mcr_build()
-        return f"{build.decode()}, {cores()} cores"
+        return f"{build.decode()}, {'double' if self.real == 8 else 'float'}, {cores()} cores"
 
     def _descend(
         self, function: ctypes._NamedFuncPointer, params: bytes, seed: int, first: int, count: int
