@@ -1,51 +1,21 @@
-"""TOML files: found by name or path, inherited through `base`, and the values in them turned into SI.
-
-Nothing in a file is ever evaluated. A refusal tells file, path, expected, got, remedy; all of a file come together.
-"""
+"""TOML files: found by name or path, and inherited through `base`. Nothing in a file is ever evaluated."""
 
 from __future__ import annotations
 
-import itertools
-import math
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import units
 from .errors import MistakeError, nearest
-from .schema import Enumeration, Field
 
-__all__ = [
-    "SI",
-    "Document",
-    "Problems",
-    "Value",
-    "find",
-    "read_chain",
-    "read_toml",
-    "read_value",
-    "shipped",
-    "split_list",
-]
-
-Value = float | int | str | tuple[Any, ...]  # SI number, whole number, member of an enum, or nested tuples of them
+__all__ = ["Document", "find", "parse_toml", "read_chain", "read_toml", "shipped"]
 
 FILE_BYTES = 1_000_000  # largest file read; a mission is a few kilobytes
 BASES = 8  # longest chain of `base`
-PROBLEMS = 20  # problems shown at once
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-
-
-@dataclass(frozen=True)
-class SI:
-    """A number that is SI already: no unit is asked of it."""
-
-    value: float
 
 
 @dataclass(frozen=True)
@@ -54,31 +24,6 @@ class Document:
 
     file: str
     tree: dict[str, Any]
-
-
-class Problems:
-    """Collects mistakes so that a user sees all of a file at once."""
-
-    def __init__(self) -> None:
-        self.mistakes: list[MistakeError] = []
-
-    @contextmanager
-    def caught(self) -> Iterator[None]:
-        """A mistake inside the block is kept and the work goes on."""
-        try:
-            yield
-        except MistakeError as mistake:
-            self.mistakes.append(mistake)
-
-    def check(self) -> None:
-        """Raise what was collected, if anything."""
-        if len(self.mistakes) == 1:
-            raise self.mistakes[0]
-        if len(self.mistakes) > PROBLEMS:
-            rest = MistakeError(f"and {len(self.mistakes) - PROBLEMS} more mistakes")
-            raise MistakeError.together([*self.mistakes[:PROBLEMS], rest])
-        if self.mistakes:
-            raise MistakeError.together(self.mistakes)
 
 
 def shipped(kind: str = "missions") -> list[str]:
@@ -177,118 +122,3 @@ def read_chain(name_or_path: str | Path, kind: str = "missions") -> list[Documen
             path = find(base, kind, path.parent)
         except MistakeError as mistake:
             raise MistakeError(f"{path}: base: {mistake}") from None
-
-
-# ----------------------------------------------------------------------------------------------------- values of fields
-
-
-def read_value(field: Field, raw: object, subject: str, enums: Mapping[str, Enumeration]) -> Value:
-    """The SI value of a field from what a file, a command line or a program states for it, checked against its range.
-
-    Vectors and arrays are lists, or one text with one unit at its end: `[0, 0, -1]`, `"0 0 0.9 m"`.
-    """
-    value = _shaped(field, raw, subject, enums, field.shape, field.labels)
-    if field.unit_vector:
-        numbers = [float(one) for one in value]  # type: ignore[union-attr]
-        length = math.sqrt(sum(one * one for one in numbers))
-        if length == 0:
-            raise MistakeError(subject, "a direction", "a vector of length zero")
-        return tuple(one / length for one in numbers) if abs(length - 1) > 1e-12 else tuple(numbers)
-    return value
-
-
-def _shaped(
-    field: Field,
-    raw: object,
-    subject: str,
-    enums: Mapping[str, Enumeration],
-    shape: tuple[int, ...],
-    labels: tuple[tuple[str, ...], ...],
-) -> Value:
-    if not shape:
-        return _scalar(field, raw, subject, enums)
-    if isinstance(raw, str):
-        raw = split_list(raw, math.prod(shape))
-        if len(shape) == 2 and len(raw) == math.prod(shape):
-            raw = [raw[start : start + shape[1]] for start in range(0, len(raw), shape[1])]
-    if not isinstance(raw, (list, tuple)) or len(raw) != shape[0]:
-        got = f"{len(raw)} of them" if isinstance(raw, (list, tuple)) else units.shown(raw)
-        example = " ".join("1" for _ in range(shape[0])) + f" {field.unit}".rstrip()
-        raise MistakeError(subject, f'a list of {shape[0]} such as "{example}"', got)
-    parts: list[Value] = []
-    problems = Problems()
-    for one, label in zip(raw, labels[0], strict=True):
-        with problems.caught():
-            parts.append(_shaped(field, one, f"{subject}.{label}", enums, shape[1:], labels[1:]))
-    problems.check()
-    return tuple(parts)
-
-
-def split_list(text: str, count: int) -> list[str]:
-    """The parts of `0 0 0.9 m` with their shared unit; a single value is repeated `count` times."""
-    words = text.replace(",", " ").split()
-    numbers = list(itertools.takewhile(NUMBER.fullmatch, words))
-    if not numbers:
-        return words * count if len(words) == 1 else words
-    unit = " ".join(words[len(numbers) :])
-    values = [f"{number} {unit}".strip() for number in numbers]
-    return values * count if len(values) == 1 else values
-
-
-def _scalar(field: Field, raw: object, subject: str, enums: Mapping[str, Enumeration]) -> float | int | str:
-    if field.enum:
-        members = enums[field.enum]
-        name = raw.strip() if isinstance(raw, str) else raw
-        if not isinstance(name, str) or name not in members.members:
-            twin = nearest(name, members) if isinstance(name, str) else None
-            remedy = f"did you mean '{twin}'?" if twin else ""
-            raise MistakeError(subject, f"one of {', '.join(members)}", units.shown(raw), remedy)
-        return name
-    if isinstance(raw, SI):
-        number = raw.value
-        if not math.isfinite(number):
-            raise MistakeError(subject, f"a finite number: {units.describe(field.unit)}", str(number))
-    elif field.base == "int" and isinstance(raw, bool):
-        number = float(raw)  # `fitted = true`
-    else:
-        number = units.parse(raw, field.unit, subject)
-    if field.base == "int":
-        if number != int(number):
-            raise MistakeError(subject, "a whole number", units.shown(raw))
-        if abs(number) >= 2**31:
-            raise MistakeError(subject, "a whole number of 32 bits", units.shown(raw))
-    _check_range(field, number, raw, subject)
-    return int(number) if field.base == "int" else number
-
-
-def _check_range(field: Field, number: float, raw: object, subject: str) -> None:
-    below = field.lower is not None and (number <= field.lower if field.lower_open else number < field.lower)
-    above = field.upper is not None and (number >= field.upper if field.upper_open else number > field.upper)
-    if below or above:
-        got = units.format(number, field.unit, digits=6) if isinstance(raw, SI) else units.shown(raw)
-        raise MistakeError(subject, range_text(field), got)
-
-
-def range_text(field: Field) -> str:
-    """The allowed range in units people read: `more than 0 N`, `0 to 1`."""
-
-    def show(limit: float) -> str:
-        return units.format(limit, field.unit, digits=4)
-
-    low, high = field.lower, field.upper
-    if low is not None and high is not None and not field.lower_open and not field.upper_open:
-        return f"a value from {show(low)} to {show(high)}"
-    parts = []
-    if low is not None:
-        parts.append(f"{'more than' if field.lower_open else 'at least'} {show(low)}")
-    if high is not None:
-        parts.append(f"{'less than' if field.upper_open else 'at most'} {show(high)}")
-    return " and ".join(parts)
-
-
-def unknown(path: str, known: Iterable[str], file: str = "") -> MistakeError:
-    """`unknown parameter 'altimiter.range_max'; did you mean 'altimeter.range_max'?`"""
-    twin = nearest(path, known)
-    where = f"{file}: " if file else ""
-    remedy = f"did you mean '{twin}'?" if twin else "`mcrisk params` lists all of them"
-    return MistakeError(f"{where}unknown parameter '{path}'", remedy=remedy)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import units
-from .config import SI, Problems, range_text
-from .errors import MistakeError, suggestion
+from .errors import MistakeError, Problems, suggestion
 from .schema import Field, Schema
+from .values import SI, range_text
 
 if TYPE_CHECKING:
     from .mission import Mission

@@ -6,9 +6,12 @@ Every message tells path, expected, got, remedy, in one or two lines.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-__all__ = ["ImpossibleDesign", "InfrastructureError", "MistakeError", "nearest", "suggestion"]
+__all__ = ["ImpossibleDesign", "InfrastructureError", "MistakeError", "Problems", "nearest", "suggestion", "unknown"]
+
+SHOWN = 20  # mistakes reported at once
 
 
 class McriskError(Exception):
@@ -59,6 +62,31 @@ class InfrastructureError(McriskError):
     exit_code = 4
 
 
+class Problems:
+    """Collects mistakes so that a user sees all of a file at once."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[MistakeError] = []
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """A mistake inside the block is kept and the work goes on."""
+        try:
+            yield
+        except MistakeError as mistake:
+            self.mistakes.append(mistake)
+
+    def check(self) -> None:
+        """Raise what was collected, if anything."""
+        if len(self.mistakes) == 1:
+            raise self.mistakes[0]
+        if len(self.mistakes) > SHOWN:
+            rest = MistakeError(f"and {len(self.mistakes) - SHOWN} more mistakes")
+            raise MistakeError.together([*self.mistakes[:SHOWN], rest])
+        if self.mistakes:
+            raise MistakeError.together(self.mistakes)
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that most resembles `name`, or None when nothing does.
 
@@ -81,3 +109,11 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """`did you mean 'x'?`, or nothing when no known name is near."""
     found = nearest(name, known)
     return f"did you mean '{found}'?" if found else ""
+
+
+def unknown(path: str, known: Iterable[str], file: str = "") -> MistakeError:
+    """`unknown parameter 'altimiter.range_max'; did you mean 'altimeter.range_max'?`"""
+    twin = nearest(path, known)
+    where = f"{file}: " if file else ""
+    remedy = f"did you mean '{twin}'?" if twin else "`mcrisk params` lists all of them"
+    return MistakeError(f"{where}unknown parameter '{path}'", remedy=remedy)

@@ -722,8 +722,8 @@ class _Flattener:
                 )
             for index in range(1 if member.count is None else member.count):
                 element = path if member.count is None else f"{path}.{index}"
-                at = (place[0] + index * sizes[0], place[1] + index * sizes[1])
-                yield from self._walk(member.type, element, at, inherited, within)
+                begin = (place[0] + index * sizes[0], place[1] + index * sizes[1])
+                yield from self._walk(member.type, element, begin, inherited, within)
 
     def _field(
         self, member: Member, path: str, place: tuple[int, int], source: str | None, struct: str, owner: str

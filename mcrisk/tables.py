@@ -1,0 +1,177 @@
+"""What a mission states besides kernel parameters: site, orbit, mass, and the scatter at powered-descent initiation."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import units
+from .dispersion import cholesky
+from .errors import ImpossibleDesign, MistakeError, Problems, suggestion
+from .schema import Field
+from .values import read_value
+
+__all__ = [
+    "BURN", "LISTS", "TABLES", "Burn", "mass_at_pdi", "propellant_at_pdi", "read_budget", "read_covariance",
+    "scatter_factor",
+]  # fmt: skip
+
+TURN = 2 * math.pi  # [rad]
+GRAVITY = 9.80665  # [m s^-2] standard gravity, exact, CGPM 1901
+STATES = ("position_radial", "position_along", "position_cross", "velocity_radial", "velocity_along", "velocity_cross")
+
+
+def _table(path: str, unit: str, source: str, description: str, limits: str = "") -> Field:
+    """A mission-level quantity, described as the headers describe theirs."""
+    bound = re.fullmatch(r"(>=?) (\S+)|(\S+) \.\. (\S+)", limits)
+    lower = float(bound[2] or bound[3]) if bound else None
+    upper = float(bound[4]) if bound and bound[4] else None
+    default = source if source not in ("required", "optional") else None
+    return Field(
+        path=path, base="real", shape=(), labels=(), unit=unit, default=default, lower=lower, upper=upper,
+        lower_open=bool(bound and bound[1] == ">"), upper_open=False, unit_vector=False, metric=False,
+        source="default" if default else source, description=description, enum=None, struct="", owner="mission",
+        offsets=(0, 0), file="mission.py", line=0,
+    )  # fmt: skip
+
+
+def _scatter(section: str, what: str) -> list[Field]:
+    rows = [
+        _table(f"{section}.{name}", "m" if name[0] == "p" else "m s^-1", "0 m" if name[0] == "p" else "0 m/s",
+               f"One-sigma {name.split('_')[1]} {name.split('_')[0]} {what}.", ">= 0")
+        for name in STATES
+    ]  # fmt: skip
+    text = "Correlation between radial position and along-track velocity."
+    return [*rows, _table(f"{section}.radial_along_velocity_correlation", "", "0", text, "-1 .. 1")]
+
+
+TABLES: dict[str, Field] = {
+    row.path: row
+    for row in (
+        _table("site.latitude", "rad", "required", "Latitude of the target, north.", f"-{TURN / 4} .. {TURN / 4}"),
+        _table("site.longitude", "rad", "required", "Longitude of the target, east.", f"-{TURN} .. {TURN}"),
+        _table("site.azimuth", "rad", "required", "Flight direction at the site, east of north.", f"-{TURN} .. {TURN}"),
+        _table("site.elevation", "m", "0 m", "Height of the target above the Moon's mean radius.", "-20000 .. 20000"),
+        _table("orbit.altitude", "m", "required", "Altitude of the circular parking orbit above the site.", "> 0"),
+        _table("orbit.perilune", "m", "required", "Altitude of the start of powered descent above the site.", "> 0"),
+        _table("mass.launch", "kg", "optional", "Mass at launch, before the burns of mass.budget.", "> 0"),
+        _table("mass.dry", "kg", "optional", "Mass without propellant, for vehicle.mass_dry.", "> 0"),
+        _table("mass.at_pdi", "kg", "optional", "Mass at the start of powered descent; replaces launch.", "> 0"),
+        *_scatter("delivery", "error of the true state at the start of powered descent"),
+        *_scatter("knowledge", "error of the state the computer starts with"),
+    )
+}  # fmt: skip
+LISTS = {
+    "mass.budget": "Manoeuvres between launch and powered descent: tables of name, delta_v and isp.",
+    "delivery.covariance": "6 x 6 covariance in SI: radial, along, cross position, then velocity; instead of sigmas.",
+    "knowledge.covariance": "6 x 6 covariance in SI: radial, along, cross position, then velocity; instead of sigmas.",
+}
+BURN = {
+    "delta_v": _table("delta_v", "m s^-1", "required", "Velocity change.", ">= 0"),
+    "isp": _table("isp", "s", "required", "Specific impulse.", "> 0"),
+}
+
+
+@dataclass(frozen=True)
+class Burn:
+    """One manoeuvre of the mass budget: [m s^-1] at a specific impulse [s]."""
+
+    name: str
+    delta_v: float
+    isp: float
+
+
+def read_budget(burns: object, where: str) -> tuple[Burn, ...]:
+    """The burns of [[mass.budget]]."""
+    if not isinstance(burns, (list, tuple)) or not all(isinstance(one, Mapping) for one in burns):
+        example = '[[mass.budget]] name = "lunar orbit insertion", delta_v = "850 m/s", isp = "318 s"'
+        raise MistakeError(where, f"tables such as {example}", units.shown(burns))
+    found = []
+    problems = Problems()
+    for index, raw in enumerate(burns):
+        at = f"{where}.{index}"
+        with problems.caught():
+            for key in raw:
+                if key not in ("name", *BURN):
+                    remedy = suggestion(key, ["name", *BURN]) or "known: name, delta_v, isp"
+                    raise MistakeError(f"{at}: unknown key '{key}'", remedy=remedy)
+            for key, one in BURN.items():
+                if key not in raw:
+                    raise MistakeError(f"{at}.{key}", units.describe(one.unit), "nothing")
+            label = raw.get("name", "")
+            if not isinstance(label, str):
+                raise MistakeError(f"{at}.name", "a text", units.shown(label))
+            numbers = {key: read_value(one, raw[key], f"{at}.{key}", {}) for key, one in BURN.items()}
+            found.append(Burn(label, float(str(numbers["delta_v"])), float(str(numbers["isp"]))))
+    problems.check()
+    return tuple(found)
+
+
+def read_covariance(rows: object, where: str) -> tuple[tuple[float, ...], ...]:
+    """A 6 x 6 covariance in SI, symmetric and positive definite."""
+    lists: list[Any] = list(rows) if isinstance(rows, (list, tuple)) else []
+    if len(lists) != 6 or not all(isinstance(row, (list, tuple)) and len(row) == 6 for row in lists):
+        expected = "6 lists of 6 numbers in SI: radial, along, cross position, then velocity"
+        raise MistakeError(where, expected, units.shown(rows))
+    matrix = tuple(
+        tuple(units.parse(one, "", f"{where}.{i}.{j}") for j, one in enumerate(row)) for i, row in enumerate(lists)
+    )
+    for i in range(6):
+        for j in range(i):
+            if abs(matrix[i][j] - matrix[j][i]) > 1e-9 * math.sqrt(abs(matrix[i][i] * matrix[j][j])):
+                raise MistakeError(
+                    where, "a symmetric matrix", f"{matrix[i][j]:g} at {i}.{j} and {matrix[j][i]:g} at {j}.{i}"
+                )
+    if cholesky(matrix) is None:
+        remedy = "variances must be above zero and correlations below one"
+        raise MistakeError(where, "a positive definite matrix", "one that is not", remedy)
+    return matrix
+
+
+def mass_at_pdi(tables: Mapping[str, Any]) -> float:
+    """Mass at the start of the powered descent [kg], by the rocket equation; NaN when the mission does not say."""
+    if "mass.at_pdi" in tables:
+        return float(tables["mass.at_pdi"])
+    if "mass.launch" not in tables:
+        return math.nan
+    exponent = math.fsum(one.delta_v / (one.isp * GRAVITY) for one in tables.get("mass.budget", ()))
+    return _six_digits(tables["mass.launch"] * math.exp(-exponent))
+
+
+def _six_digits(value: float) -> float:
+    """Rounded, so that another machine's exp() cannot change a campaign."""
+    return float(f"{value:.5e}")
+
+
+def propellant_at_pdi(tables: Mapping[str, Any], dry: float, attitude: float) -> float:
+    """Main propellant left at the start of the powered descent [kg]; NaN when the mission does not say."""
+    total = mass_at_pdi(tables)
+    if total <= dry + attitude:
+        origin = "mass.at_pdi"
+        if "mass.at_pdi" not in tables:
+            origin = f"launch mass {tables['mass.launch']:.6g} kg less the mass budget"
+        raise ImpossibleDesign(
+            f"mass at powered-descent initiation {total:.6g} kg ({origin}) is not above dry mass {dry:.6g} kg plus "
+            f"attitude propellant {attitude:.6g} kg: no propellant is left to land with"
+        )
+    return math.nan if math.isnan(total) else _six_digits(total - dry - attitude)
+
+
+def scatter_factor(tables: Mapping[str, Any], which: str) -> tuple[float, ...]:
+    """Lower Cholesky factor (21 numbers, row by row, SI) of the `delivery` or `knowledge` covariance.
+
+    Order: radial, along-track, cross-track position, then velocity. Zero sigmas give zero rows.
+    """
+    covariance = tables.get(f"{which}.covariance")
+    if covariance is not None:
+        factor = cholesky(covariance)
+        assert factor is not None  # refused when read
+    else:
+        sigmas = [float(tables[f"{which}.{name}"]) for name in STATES]
+        factor = [[sigmas[i] if i == j else 0.0 for j in range(6)] for i in range(6)]
+        tie = float(tables[f"{which}.radial_along_velocity_correlation"])
+        factor[4][0], factor[4][4] = tie * sigmas[4], math.sqrt(1 - tie * tie) * sigmas[4]
+    return tuple(factor[i][j] for i in range(6) for j in range(i + 1))
