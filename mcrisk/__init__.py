@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import risk as risk
+    from .api import records as records
+    from .api import replay as replay
+    from .api import run as run
     from .errors import ImpossibleDesign as ImpossibleDesign
     from .errors import InfrastructureError as InfrastructureError
     from .errors import MistakeError as MistakeError
+    from .mission import Mission as Mission
+    from .mission import load as load
 
 __version__ = "0.1.0"
 
@@ -20,8 +25,13 @@ __version__ = "0.1.0"
 _HOME = {
     "ImpossibleDesign": "errors",
     "InfrastructureError": "errors",
+    "Mission": "mission",
     "MistakeError": "errors",
+    "load": "mission",
+    "records": "api",
+    "replay": "api",
     "risk": "risk",
+    "run": "api",
 }
 
 __all__ = sorted(["__version__", *_HOME])
