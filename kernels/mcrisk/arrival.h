@@ -90,7 +90,8 @@ MCR_FN State start(Params const& params, Run const& run, Draws const& draws) {
     Vec3 const star = world.imu.attitude_sigma * normal_vector(draws, Stream::star_tracker, 0u);
     bool const perfect = navigation.mode == NavigationMode::perfect;
     Estimate& estimate = state.estimate;
-    estimate.position_S = truth.position_S + select(perfect, zero, from_orbit_axes(arrival, knowledge.position));
+    Vec3 const mistaken_S = from_orbit_axes(arrival, knowledge.position) + navigation.radial_offset * arrival.radial_S;
+    estimate.position_S = truth.position_S + select(perfect, zero, mistaken_S);
     estimate.velocity_S = truth.velocity_S + select(perfect, zero, from_orbit_axes(arrival, knowledge.velocity));
     estimate.q_BS = compose(from_rotation_vector(select(perfect, zero, star)), truth.q_BS);
     MCR_UNROLL(21)

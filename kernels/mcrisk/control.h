@@ -14,6 +14,8 @@ struct Control {
     real attitude_gain;    ///< [s^-1] > 0, default 0.6 /s. Rate asked for per unit of attitude error.
     real rate_gain;        ///< [s^-1] > 0, default 1.5 /s. Angular acceleration asked for per unit of rate error.
     real rate_max;         ///< [rad s^-1] > 0, default 5 deg/s. Largest rate asked for.
+    real trim_gain;        ///< [s^-2] >= 0, default 0.3 /s^2. Growth of the trim torque per unit of rate error.
+    real trim_max;         ///< [rad s^-2] >= 0, default 0.2 rad/s^2. Largest angular acceleration of the trim torque.
     real deadband;         ///< [rad] >= 0, default 0.1 deg. Attitude error that is left alone.
 };
 
@@ -44,16 +46,18 @@ MCR_FN real dead_zone(real value, real width) {
     return value - clamp(value, -width, width);
 }
 
-/// Torque asked for [N m].
-MCR_FN Vec3 control_torque(Control const& control, Vec3 const& inertia, Quat const& q_BS, Vec3 const& direction_S,
-                           Vec3 const& rate_B) {
+/// Torque asked for [N m]; `trim_B` [rad s^-2] learns the torque of misaligned thrust and an offset centre of gravity.
+MCR_FN Vec3 control_torque(Control const& control, Vec3& trim_B, Vec3 const& inertia, Quat const& q_BS,
+                           Vec3 const& direction_S, Vec3 const& rate_B) {
     Vec3 const error = attitude_error(q_BS, direction_S);
     Vec3 const outside{dead_zone(error.x, control.deadband), dead_zone(error.y, control.deadband),
                        dead_zone(error.z, control.deadband)};
     Vec3 const wish = control.attitude_gain * outside;
     real const size = norm(wish);
     Vec3 const rate = (control.rate_max / maximum(size, control.rate_max)) * wish;
-    return scale(inertia, control.rate_gain * (rate - rate_B));
+    Vec3 const miss = rate - rate_B;
+    trim_B = limited(trim_B + (control.trim_gain * tick_period) * miss, control.trim_max);
+    return scale(inertia, control.rate_gain * miss + trim_B);
 }
 
 }  // namespace mcr

@@ -51,9 +51,10 @@ struct Guidance {
     real reference_height[4];    ///< [m] >= 0, designed. Heights of the descent-rate reference, falling.
     real reference_speed[4];     ///< [m s^-1] > 0, designed. Descent rates at these heights; squares are joined linearly.
     real rate_gain;              ///< [s^-1] > 0, default 0.4 /s. Gain on the descent-rate error.
-    real approach_tilt_max;      ///< [rad] > 0, default 40 deg. Largest thrust tilt in the approach.
+    real approach_tilt_max;      ///< [rad] > 0, default 25 deg. Largest thrust tilt in the approach.
+    real divert_share;           ///< [] 0 .. 1, default 0.4. Share of the lateral authority that corrects position in the approach.
     real terminal_height;        ///< [m] >= 0, default 30 m. Height below which only horizontal speed is nulled.
-    real terminal_tilt_max;      ///< [rad] > 0, default 8 deg. Largest thrust tilt in the terminal descent.
+    real terminal_tilt_max;      ///< [rad] > 0, default 6 deg. Largest thrust tilt in the terminal descent.
     real terminal_gain;          ///< [s^-1] > 0, default 0.4 /s. Gain on horizontal speed in the terminal descent.
     real main_off_height;        ///< [m] >= 0, designed. Believed height below which the main engine is cut; 0 retains it.
     Cutoff cutoff;               ///< [] default contact. When the engines are cut.
@@ -69,7 +70,9 @@ struct GuidanceMemory {
     real trim;                   // [] thrust fraction of the braking phase
     Vec3 direction_S;            // commanded thrust direction
     real throttle;               // [] commanded, main engine
-    real duty;                   // [] commanded, cluster
+    real duty_wish;              // [] asked of the cluster
+    real duty;                   // [] commanded for this tick, cluster
+    real duty_owed;              // [] mean duty that pulses so far fall short of
     real mass;                   // [kg] believed
     real thrust_scale;           // [] believed actual over nominal thrust per mass
     real saturation;             // [s] time for which more thrust was asked than there is
@@ -113,7 +116,9 @@ struct Demand {
 /// Constant-thrust explicit law (see the file's head). `full` is the thrust acceleration at full thrust.
 MCR_FN Demand brake_explicit(Guidance const& guidance, Bearings const& b, Vec3 const& free_S, Vec3 const& position_S,
                              Vec3 const& velocity_S, real full, real exhaust, GuidanceMemory const& memory, real site_radius) {
-    real const time = maximum(memory.time_to_go, real(12));
+    // the last seconds count down by the clock: a prediction that reacts to the lift it causes would not settle
+    bool const late = memory.time_to_go < real(20);
+    real const time = maximum(memory.time_to_go, real(8));
     real const drop = guidance.gate_height - b.height;
     real const rate_end = -guidance.gate_descent_rate;
     real const rise = linear_profile(drop, b.climb_rate, rate_end, time);
@@ -140,7 +145,6 @@ MCR_FN Demand brake_explicit(Guidance const& guidance, Bearings const& b, Vec3 c
     distance = distance * (site_radius / b.radius);
     real const needed = maximum(b.range - guidance.gate_range, real(1));
     real const wish = memory.trim * distance / needed;
-    bool const late = elapsed < real(15);
     real const trim = select(late, memory.trim,
                              clamp(memory.trim + real(0.3) * (wish - memory.trim), guidance.trim_min, guidance.trim_max));
 
@@ -151,7 +155,7 @@ MCR_FN Demand brake_explicit(Guidance const& guidance, Bearings const& b, Vec3 c
                             real(0.25) * thrust);
     real const level = square_root(maximum(thrust * thrust - lift * lift - side * side, real(0.01) * thrust * thrust));
     Vec3 const acceleration_S = lift * b.up - level * b.forward + Vec3{real(0), side, real(0)};
-    return Demand{acceleration_S, elapsed, trim};
+    return Demand{acceleration_S, select(late, memory.time_to_go - seconds(guidance.period_ticks), elapsed), trim};
 }
 
 /// Where the gate is and how fast it is to be passed, in S.
@@ -234,6 +238,8 @@ MCR_FN Reference reference_at(Guidance const& guidance, real height) {
     return result;
 }
 
+constexpr real settling_time = real(10);  ///< [s] before contact at which the approach is to be over the target.
+
 /// Approach and terminal descent: thrust acceleration asked for.
 MCR_FN Vec3 descend_on_reference(Guidance const& guidance, Bearings const& b, Vec3 const& free_S, Vec3 const& position_S,
                                  Vec3 const& velocity_S, real full, bool terminal) {
@@ -242,21 +248,28 @@ MCR_FN Vec3 descend_on_reference(Guidance const& guidance, Bearings const& b, Ve
     real const rise = reference.deceleration + guidance.rate_gain * (-reference.speed - b.climb_rate);
     real const lift = clamp(rise + pull - b.forward_speed * b.forward_speed / b.radius, real(0.25) * pull, full);
 
-    // horizontally: linear profile to rest over the target, then only to rest
-    real const time = maximum(reference.time, real(8));
-    real const gain = guidance.terminal_gain;
-    real const ahead = select(terminal, -gain * b.forward_speed, linear_profile(b.range, b.forward_speed, real(0), time));
-    real const aside = select(terminal, -gain * velocity_S.y, linear_profile(-position_S.y, velocity_S.y, real(0), time));
-    real const size = square_root(ahead * ahead + aside * aside);
-    real const tilt = select(terminal, guidance.terminal_tilt_max, guidance.approach_tilt_max);
-    SineCosine const turn = sine_cosine(tilt);
+    // horizontally: the linear profile to rest over the target is -2 v/T + 6 d/T^2, where d is the displacement from the
+    // natural stopping point (v T/3 ahead) to the target. The displacement is flown only as far as a share of the lateral
+    // authority allows and fades out before contact: a late correction of position must not cost the null of velocity.
+    real const time = maximum(reference.time - settling_time, real(6));
+    SineCosine const turn = sine_cosine(select(terminal, guidance.terminal_tilt_max, guidance.approach_tilt_max));
     real const room = square_root(maximum(full * full - lift * lift, real(0)));
     real const limit = maximum(minimum(lift * turn.sine / maximum(turn.cosine, real(0.05)), room), real(0.02) * lift);
+    real const shift_ahead = real(6) * (b.range - b.forward_speed * time / real(3)) / (time * time);
+    real const shift_aside = real(6) * (-position_S.y - velocity_S.y * time / real(3)) / (time * time);
+    real const shift = square_root(shift_ahead * shift_ahead + shift_aside * shift_aside);
+    real const share = guidance.divert_share * limit * clamp((time - settling_time) / settling_time, real(0), real(1));
+    real const keep = select(shift > share, share / maximum(shift, real(1e-6)), real(1));
+    real const gain = guidance.terminal_gain;
+    real const ahead = select(terminal, -gain * b.forward_speed, real(-2) * b.forward_speed / time + keep * shift_ahead);
+    real const aside = select(terminal, -gain * velocity_S.y, real(-2) * velocity_S.y / time + keep * shift_aside);
+    real const size = square_root(ahead * ahead + aside * aside);
     real const factor = select(size > limit, limit / maximum(size, real(1e-6)), real(1));
     return lift * b.up + (factor * ahead) * b.forward + Vec3{real(0), factor * aside, real(0)};
 }
 
-/// Throttle and duty that give a wanted nominal thrust [N]: the main engine first, the cluster makes up the rest.
+/// Throttle and duty that give a wanted nominal thrust [N]: the main engine first, the cluster makes up the rest. The duty
+/// that minimum on-times and off-times allow is chosen tick by tick (pulse_cluster).
 MCR_FN void allocate_thrust(Propulsion const& propulsion, GuidanceMemory& memory, real wanted) {
     bool const main_on = (memory.main_cut == 0) & (propulsion.main.thrust > real(0));
     real const ratio = wanted / maximum(propulsion.main.thrust, real(1));
@@ -264,7 +277,14 @@ MCR_FN void allocate_thrust(Propulsion const& propulsion, GuidanceMemory& memory
     real const ring = real_of(propulsion.cluster.count) * propulsion.cluster.thrust;
     real const rest = wanted - throttle * propulsion.main.thrust;
     memory.throttle = throttle;
-    memory.duty = select(ring > real(0), allowed_duty(propulsion.cluster, rest / maximum(ring, real(1))), real(0));
+    memory.duty_wish = select(ring > real(0), clamp(rest / maximum(ring, real(1)), real(0), real(1)), real(0));
+}
+
+/// Duty of this tick: the nearest allowed one to the wish plus what earlier ticks still owe, so that the mean is the wish.
+MCR_FN void pulse_cluster(Cluster const& cluster, GuidanceMemory& memory) {
+    real const owed = clamp(memory.duty_wish + memory.duty_owed, real(-1), real(2));
+    memory.duty = select(memory.duty_wish > real(0), allowed_duty(cluster, owed), real(0));
+    memory.duty_owed = clamp(owed - memory.duty, real(-0.5), real(0.5));
 }
 
 /// Largest nominal thrust [N] with the engines that may still run.
@@ -347,7 +367,7 @@ MCR_FN void guide(Guidance const& guidance, Propulsion const& propulsion, Gravit
     allocate_thrust(propulsion, memory, wanted);
     bool const off = coasting | (phase == Phase::cut);
     memory.throttle = select(off, real(0), memory.throttle);
-    memory.duty = select(off, real(0), memory.duty);
+    memory.duty_wish = select(off, real(0), memory.duty_wish);
     bool const short_of_thrust = (phase >= Phase::approach) & (wanted > real(1.001) * nominal);
     memory.saturation = select(short_of_thrust, memory.saturation + cycle, memory.saturation);
 }

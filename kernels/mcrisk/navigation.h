@@ -48,6 +48,7 @@ struct Navigation {
     real altitude_ceiling;       ///< [m] > 0, default 15240 m. Height at which the fixed gain of altitude is zero.
     real velocity_weight;        ///< [] 0 .. 1, default 0.3. Fixed gain of beam velocities.
     real altimeter_needed;       ///< [m] >= 0, default 3 km. True height by which a first valid range is counted on.
+    real radial_offset;          ///< [m] default 0 m. Believed less true radial position at the start, besides the knowledge scatter.
     real covariance_plane[21];   ///< internal. Initial covariance of the plane channel, packed upper triangle.
     real covariance_cross[6];    ///< internal. Initial covariance of the cross channel, packed upper triangle.
 };

@@ -9,7 +9,7 @@ enum class Outcome : int {
     invalid = 0,               ///< The computation left the finite numbers; never counted as a landing.
     terrain_collision = 1,     ///< Struck the ground before the terminal descent or faster than 15 m/s.
     propellant_depletion = 2,  ///< Ran out of usable propellant above the ground and fell.
-    loss_of_control = 3,       ///< Attitude error above 60 deg or rate above 60 deg/s in flight.
+    loss_of_control = 3,       ///< Attitude error above 60 deg for 10 s or rate above 60 deg/s in flight.
     premature_cutoff = 4,      ///< Engines were cut higher above the ground than the landing gear allows.
     hard_landing = 5,          ///< Touched down faster than the limits of the landing gear.
     tip_over = 6,              ///< Touched down within the speed limits and fell over.

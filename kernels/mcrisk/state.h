@@ -29,6 +29,7 @@ struct Truth {
 /// What the computer asks of the actuators for one tick.
 struct Command {
     Vec3 torque_B;               // [N m] of differential duty
+    Vec3 trim_B;                 // [rad s^-2] learned against steady torque
     Vec3 rcs_time;               // [s] signed on-time of the attitude thrusters
 };
 
@@ -39,7 +40,8 @@ struct Events {
     int  altimeter_seen;         // ticks with a valid altimeter range so far, at most 1 means first
     int  altimeter_silent;       // ticks since the last valid range
     int  velocimeter_silent;     // ticks since the last valid beam
-    int  mispointed;             // ticks with a large attitude error
+    int  mispointed;             // ticks with an attitude error above 20 deg
+    int  astray;                 // ticks with an attitude error above 60 deg
     int  altimeter_used;         // verdict on the last sample
     real altimeter_range;        // [m] last sample
     real altimeter_innovation;   // [m] last sample

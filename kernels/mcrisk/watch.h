@@ -6,10 +6,11 @@
 namespace mcr {
 
 constexpr real crash_speed = real(15);           ///< [m s^-1] a faster contact is a terrain collision, not a hard landing.
-constexpr real control_lost_angle_cosine = real(0.5);       ///< [] cosine of 60 deg of attitude error.
-constexpr real control_lost_rate = real(1.0471976);         ///< [rad s^-1] 60 deg/s.
-constexpr int  mispointed_ticks = 50;            ///< [tick] of more than 20 deg of attitude error before control counts as saturated.
-constexpr real mispointed_cosine = real(0.9396926);         ///< [] cosine of 20 deg.
+constexpr real astray_cosine = real(0.5);        ///< [] cosine of 60 deg of attitude error.
+constexpr int  astray_ticks = 100;               ///< [tick] of such an error before control counts as lost: a slew is shorter.
+constexpr real control_lost_rate = real(1.0471976);  ///< [rad s^-1] 60 deg/s.
+constexpr int  mispointed_ticks = 250;           ///< [tick] of more than 20 deg of attitude error before control counts as saturated.
+constexpr real mispointed_cosine = real(0.9396926);  ///< [] cosine of 20 deg.
 constexpr int  rejected_ticks = 10;              ///< samples rejected in a row before the gate counts as locked out.
 constexpr int  silent_ticks = 50;                ///< [tick] without a valid sample before a sensor counts as lost.
 constexpr real saturation_time = real(5);        ///< [s] of thrust asked beyond what there is before guidance counts as saturated.
@@ -48,7 +49,8 @@ MCR_FN void watch(Params const& params, Run const& run, State& state, int tick) 
     bool const high = now > real(0);
     bool const tumbling = norm(truth.omega_BN_B) > control_lost_rate;
     decide(events, dry & high, Outcome::propellant_depletion);
-    decide(events, burning & high & !dry & (tumbling | (pointing < control_lost_angle_cosine)), Outcome::loss_of_control);
+    events.astray = select(burning & (pointing < astray_cosine), events.astray + 1, 0);
+    decide(events, burning & high & !dry & (tumbling | (events.astray > astray_ticks)), Outcome::loss_of_control);
     decide(events, (guidance.phase == Phase::cut) & (now > params.limits.drop_height), Outcome::premature_cutoff);
 
     // causes, in the order of their decisiveness within one tick

@@ -1,0 +1,260 @@
+"""The nominal design: gates, ignition point and reference that make a user's own lander fly without hand tuning.
+
+Works backwards from the ground (terminal, approach, gate), then flies the braking law in a planar model from perilune to
+the gate with the range left free, and confirms the result by one undispersed flight of the kernel itself. Whatever the
+mission states is kept. A design that cannot fly is refused with the inequality that fails.
+
+Method: physics of a descent-rate reference linear in the square of speed (Klumpp 1974); braking at 92 to 95 % of thrust
+(Apollo practice, throttle recovery margin); ignition range from the shooting arc.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from .brake import Braking, fly_braking
+from .errors import ImpossibleDesign, MistakeError
+from .mission import Mission
+from .orbit import arrival, kepler_speed, site_axes
+
+__all__ = ["design", "ratios"]
+
+GRAVITY = 9.80665  # [m s^-2] standard gravity, exact, CGPM 1901
+MEAN_RADIUS = 1737.4e3  # [m] reference radius of lunar maps, IAU
+LEAD_TIME = 30.0  # [s] coast before the nominal ignition, longer than three sigma of along-track delivery
+PLANNED_FRACTION = 0.93  # [] of full thrust in the braking phase: margin for low thrust and range trimming
+REFERENCE_SHARE = 0.45  # [] of the excess thrust that the approach reference uses
+PITCH_RATE = math.radians(5.0)  # [rad s^-1] typical pitch-up rate
+
+
+def six(value: float) -> float:
+    """Rounded to six significant digits, so that another numpy cannot change a campaign."""
+    return float(f"{value:.5e}")
+
+
+@dataclass(frozen=True)
+class Plant:
+    """The lander as the designer sees it; SI."""
+
+    gravity: float  # at the site
+    mass_start: float
+    mass_landing: float
+    thrust_main: float
+    thrust_cluster: float
+    exhaust: float  # mean exhaust speed of all engines
+
+    @property
+    def thrust(self) -> float:
+        return self.thrust_main + self.thrust_cluster
+
+
+def plant_of(mission: Mission) -> Plant:
+    """Thrust, masses and exhaust speed of a mission."""
+    value = mission.value
+    main = value("propulsion.main.thrust")
+    cluster = value("propulsion.cluster.count") * value("propulsion.cluster.thrust")
+    if main + cluster <= 0:
+        raise ImpossibleDesign(
+            f"{mission.name}: no engine has thrust", remedy="state propulsion.main.thrust or propulsion.cluster"
+        )
+    flow = main / value("propulsion.main.isp") + cluster / value("propulsion.cluster.isp")
+    start = value("vehicle.mass_dry") + value("propulsion.propellant") + value("rcs.propellant")
+    exhaust = GRAVITY * (main + cluster) / flow
+    radius = MEAN_RADIUS + value("site.elevation")
+    surface = value("gravity.gravitational_parameter") / radius**2
+    usable = value("propulsion.propellant") * (1 - value("propulsion.residual"))
+    landing = max(start * math.exp(-1900.0 / exhaust), start - 0.97 * usable)
+    return Plant(surface, start, landing, main, cluster, exhaust)
+
+
+def design(mission: Mission) -> Mission:
+    """This mission with every value that follows from it: site, orbit, gates, ignition point.
+
+    Raises `ImpossibleDesign` naming the inequality that fails.
+    """
+    known: dict[str, Any] = {}
+    stated = mission.values
+
+    def settle(path: str, value: Any) -> Any:
+        """Keep what the mission states, else take `value`, rounded."""
+        if path in stated:
+            return stated[path]
+        rounded = tuple(six(one) for one in value) if isinstance(value, tuple) else six(value)
+        known[path] = rounded
+        return rounded
+
+    plant = plant_of(mission)
+    _check_thrust(mission, plant)
+    _design_body(mission, plant, settle)
+    reference = _design_reference(mission, plant, settle)
+    _design_gate(mission, reference, settle)
+    braking = _design_braking(mission.filled(known), plant, settle)
+    settle("guidance.brake_time", braking.duration)
+    settle("guidance.brake_time_max", 1.25 * braking.duration)
+    ignition = settle("guidance.ignition_range", braking.distance + known.get("guidance.gate_range", 0.0)
+                      if "guidance.gate_range" in known else braking.distance + stated["guidance.gate_range"])
+    known |= _placed(mission, ignition)
+    return mission.filled(known)
+
+
+def ratios(mission: Mission) -> dict[str, float]:
+    """Thrust to weight in lunar gravity at ignition, at the gate and for the terminal engines."""
+    plant = plant_of(mission)
+    terminal = plant.thrust if _retains_main(mission, plant) else plant.thrust_cluster
+    weight = plant.gravity
+    return {
+        "ignition": plant.thrust / (plant.mass_start * weight),
+        "landing": plant.thrust / (plant.mass_landing * weight),
+        "terminal": terminal / (plant.mass_landing * weight),
+    }
+
+
+def _retains_main(mission: Mission, plant: Plant) -> bool:
+    height = mission.values.get("guidance.main_off_height")
+    if height is not None:
+        return float(height) == 0.0  # type: ignore[arg-type]
+    return plant.thrust_cluster < 1.5 * plant.mass_landing * plant.gravity or plant.thrust_main == 0
+
+
+def _check_thrust(mission: Mission, plant: Plant) -> None:
+    ratio = plant.thrust / (plant.mass_start * plant.gravity)
+    if ratio < 1.05:
+        raise ImpossibleDesign(
+            f"{mission.name}: thrust at ignition {plant.thrust:.4g} N is {ratio:.2f} times the weight "
+            f"{plant.mass_start * plant.gravity:.4g} N",
+            remedy="at least 1.05 is needed: more thrust or less mass",
+        )
+    usable = mission.value("propulsion.propellant") * (1 - mission.value("propulsion.residual"))
+    ideal = plant.exhaust * math.log(plant.mass_start / (plant.mass_start - usable))
+    speed = kepler_speed(mission)
+    if ideal < speed:
+        raise ImpossibleDesign(
+            f"{mission.name}: usable propellant {usable:.4g} kg gives {ideal:.0f} m/s, orbital speed alone is {speed:.0f} m/s",
+            remedy="more propellant, less dry mass or a higher specific impulse",
+        )
+    terminal = plant.thrust if _retains_main(mission, plant) else plant.thrust_cluster
+    if terminal < 1.1 * plant.mass_landing * plant.gravity:
+        raise ImpossibleDesign(
+            f"{mission.name}: thrust of the terminal descent {terminal:.4g} N is below 1.1 times the landing weight "
+            f"{plant.mass_landing * plant.gravity:.4g} N",
+            remedy="keep the main engine on (guidance.main_off_height = \"0 m\") or add cluster thrust",
+        )
+
+
+def _design_body(mission: Mission, plant: Plant, settle: Any) -> None:
+    """Inertia of a body with the stated radius of gyration; crush force for the limit descent rate in 60 % of the stroke."""
+    square = mission.value("touchdown.gyration_radius") ** 2
+    dry, full = mission.value("vehicle.mass_dry"), plant.mass_start
+    settle("vehicle.inertia_dry", (dry * square,) * 3)
+    settle("vehicle.inertia_full", (full * square,) * 3)
+    speed, stroke = mission.value("limits.descent_rate"), mission.value("touchdown.stroke_max")
+    mass = plant.mass_landing
+    settle("touchdown.crush_force", mass * plant.gravity + 0.5 * mass * speed**2 / (0.6 * stroke))
+
+
+@dataclass(frozen=True)
+class ReferenceDesign:
+    """Heights and speeds of the approach reference, from its top node; time from the top to the ground."""
+
+    heights: tuple[float, ...]
+    speeds: tuple[float, ...]
+    time: float
+
+
+def _design_reference(mission: Mission, plant: Plant, settle: Any) -> ReferenceDesign:
+    """Four nodes: gate, end of the main engine (or 1 km), last metres, ground."""
+    retained = _retains_main(mission, plant)
+    off = settle("guidance.main_off_height", 0.0 if retained else 1000.0)
+    middle = off if 200.0 < off < 2500.0 else 1000.0
+    low = max(float(mission.value("guidance.terminal_height")), 10.0)
+    top = max(2.5 * middle, min(3000.0, 0.8 * mission.value("altimeter.range_max")))
+    touchdown, last = 0.8, 2.5
+    terminal = plant.thrust if retained else plant.thrust_cluster
+    lower = REFERENCE_SHARE * (terminal / plant.mass_landing - plant.gravity)
+    upper = REFERENCE_SHARE * (plant.thrust / plant.mass_landing - plant.gravity)
+    at_middle = math.sqrt(last**2 + 2 * lower * (middle - low))
+    at_top = math.sqrt(at_middle**2 + 2 * upper * (top - middle))
+    heights = settle("guidance.reference_height", (top, middle, low, 0.0))
+    speeds = settle("guidance.reference_speed", (at_top, at_middle, last, touchdown))
+    if any(a <= b for a, b in zip(heights, heights[1:], strict=False)):
+        raise MistakeError(f"{mission.name}: guidance.reference_height", "four falling heights", str(heights))
+    time = sum(
+        2 * (heights[i] - heights[i + 1]) / (speeds[i] + speeds[i + 1]) for i in range(3)
+    )
+    return ReferenceDesign(tuple(heights), tuple(speeds), time)
+
+
+def _design_gate(mission: Mission, reference: ReferenceDesign, settle: Any) -> None:
+    """End of braking: on the reference, with a forward speed that a linear profile removes over the approach."""
+    settle("guidance.gate_height", reference.heights[0])
+    forward = settle("guidance.gate_speed_forward", 0.3 * reference.speeds[0])
+    settle("guidance.gate_descent_rate", 0.95 * reference.speeds[0])
+    settle("guidance.gate_range", forward * reference.time / 3.0)
+    settle("guidance.brake_fraction", PLANNED_FRACTION)
+
+
+def _design_braking(mission: Mission, plant: Plant, settle: Any) -> Braking:
+    """Duration and ground distance of the braking phase."""
+    ratio = plant.thrust / (plant.mass_start * plant.gravity)
+    gamma = settle("guidance.dsouza_gamma", 5.0 if ratio > 1.3 else 2.5)
+    mission = mission if "guidance.dsouza_gamma" in mission.values else mission.filled({"guidance.dsouza_gamma": gamma})
+    return fly_braking(mission, plant.thrust, plant.mass_start, plant.exhaust)
+
+
+def _placed(mission: Mission, ignition_range: float) -> dict[str, Any]:
+    """Site, arrival state and initial covariances."""
+    radius = MEAN_RADIUS + mission.value("site.elevation")
+    pole, meridian = site_axes(mission)
+    start = arrival(mission, ignition_range, LEAD_TIME)
+    plane, cross = _initial_covariance(mission, start["angle"])
+    rounded = lambda vector: tuple(six(one) for one in vector)  # noqa: E731
+    return {
+        "gravity.radius": six(radius),
+        "gravity.pole_S": rounded(pole),
+        "gravity.meridian_S": rounded(meridian),
+        "arrival.position_S": rounded(start["position"]),
+        "arrival.velocity_S": rounded(start["velocity"]),
+        "arrival.radial_S": rounded(start["radial"]),
+        "arrival.along_S": rounded(start["along"]),
+        "arrival.cross_S": (0.0, 1.0, 0.0),
+        "arrival.delivery": tuple(six(one) for one in mission.cholesky("delivery")),
+        "arrival.knowledge": tuple(six(one) for one in mission.cholesky("knowledge")),
+        "navigation.covariance_plane": rounded(plane),
+        "navigation.covariance_cross": rounded(cross),
+    }
+
+
+def _initial_covariance(mission: Mission, angle: float) -> tuple[list[float], list[float]]:
+    """Packed upper triangles of the filter's channels: the knowledge covariance turned into S, tilt and bias."""
+    flat = mission.cholesky("knowledge")
+    factor = [[flat[i * (i + 1) // 2 + j] if j <= i else 0.0 for j in range(6)] for i in range(6)]
+    orbit = [[sum(factor[i][k] * factor[j][k] for k in range(6)) for j in range(6)] for i in range(6)]
+    s, c = math.sin(angle), math.cos(angle)
+    turn = [  # rows: x z vx vz y vy; columns: radial along cross position, then velocity
+        [s, c, 0, 0, 0, 0],
+        [c, -s, 0, 0, 0, 0],
+        [0, 0, 0, s, c, 0],
+        [0, 0, 0, c, -s, 0],
+        [0, 0, 1, 0, 0, 0],
+        [0, 0, 0, 0, 0, 1],
+    ]
+    site = [
+        [sum(turn[i][k] * orbit[k][m] * turn[j][m] for k in range(6) for m in range(6)) for j in range(6)]
+        for i in range(6)
+    ]
+    value = mission.value
+    typical = 2.5  # [m s^-2] thrust acceleration that turns a scale factor into a bias and a cross bias into a tilt
+    tilt = value("imu.attitude_sigma") ** 2 + value("imu.accel_misalign") ** 2 + (value("imu.accel_bias") / typical) ** 2
+    bias = value("imu.accel_bias") ** 2 + value("imu.accel_walk") ** 2 + (value("imu.accel_scale") * typical) ** 2
+    floor = [25.0, 25.0, 1e-4, 1e-4]
+    plane = []
+    for i in range(6):
+        for j in range(i, 6):
+            if i < 4 and j < 4:
+                plane.append(site[i][j] + (floor[i] if i == j else 0.0))
+            else:
+                plane.append(max(tilt, 1e-10) if i == j == 4 else max(bias, 1e-8) if i == j == 5 else 0.0)
+    cross = [site[4][4] + 25.0, site[4][5], 0.0, site[5][5] + 1e-4, 0.0, max(tilt, 1e-10)]
+    return plane, cross
