@@ -184,8 +184,8 @@ def check_value(dispersion: Dispersion, value: float, path: str, unit: str, subj
         raise MistakeError(text, remedy=f"state it absolutely, as {units.describe(unit)}")
     for name, limit, beyond in (("lower", dispersion.lower, 1), ("upper", dispersion.upper, -1)):
         if limit is not None and (limit - value) * beyond > 0:
-            shown = units.format(value, unit, digits=6)
-            got = units.format(limit, unit, digits=6)
+            shown = units.brief(value, unit)
+            got = units.brief(limit, unit)
             side = "at most" if beyond > 0 else "at least"
             raise MistakeError(f"{subject}.{name}", f"{side} the value of '{path}', {shown}", got)
 

@@ -101,7 +101,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     if found:
         return found[0]
     # A name given without its section: `range_max` for `altimeter.range_max`.
-    tails = [candidate for candidate in names if candidate.rpartition(".")[2] == name.rpartition(".")[2]]
+    tail = name.rpartition(".")[2]
+    tails = [candidate for candidate in names if len(tail) > 2 and candidate.rpartition(".")[2] == tail]
     return tails[0] if tails else None
 
 

@@ -21,7 +21,7 @@ from . import config, units
 from .dispersion import CLASSES, FORMS, Correlation, Dispersion, check_value, components, read_dispersion
 from .errors import ImpossibleDesign, MistakeError, Problems, unknown
 from .schema import Field, Schema, load_schema
-from .statement import TEXTS, Entry, flatten, known_paths, percent, shown_text, to_toml
+from .statement import TEXTS, Entry, flatten, forget_other_form, known_paths, percent, shown_text, to_toml
 from .tables import (
     LISTS,
     TABLES,
@@ -147,6 +147,9 @@ class Mission:
         return _build(self.name, self.title, self.description, self.pedigree, self.source_path, entries)
 
     def _change(self, schema: Schema, entries: dict[str, Entry], path: str, change: Any) -> None:
+        if path in schema.fields and schema.fields[path].source == "placed":
+            raise MistakeError(f"'{path}' is computed from orbit, mass and site", remedy="change those instead")
+        forget_other_form(path, entries)
         if path in TABLES or path in schema.fields:
             entries[path] = Entry(si(change))
         elif path in LISTS:
@@ -380,7 +383,8 @@ def _build(
             contradiction = f"{where}{refusal}"
     if not contradiction:
         _check_complete(schema, values, tables, entries, problems, where)
-    _check_dispersions(schema, values, dispersions, problems, where)
+    trusted = {path: value for path, value in values.items() if path not in entries or origins[path] == "stated"}
+    _check_dispersions(schema, trusted, dispersions, problems, where)
     problems.check()
     return Mission(
         name=name,

@@ -82,7 +82,7 @@ def _check(slot: Field, number: float, subject: str, real: int) -> None:
     below = slot.lower is not None and (seen <= slot.lower if slot.lower_open else number < slot.lower)
     above = slot.upper is not None and (seen >= slot.upper if slot.upper_open else number > slot.upper)
     if below or above:
-        raise MistakeError(subject, range_text(slot), units.format(number, slot.unit, digits=6))
+        raise MistakeError(subject, range_text(slot), units.brief(number, slot.unit))
 
 
 def _scatter(schema: Schema, mission: Mission, rows: list[Row], factors: list[Factor]) -> dict[str, Any]:

@@ -335,6 +335,8 @@ class Schema:
             value = {"type": ["number", "string"] if found.unit == "" else "string"}
         for length in reversed(found.shape):
             value = {"type": "array", "items": value, "maxItems": length, "minItems": length}
+        if found.shape:
+            value = {"anyOf": [value, {"type": "string"}]}  # one text with a shared unit: "0 0 0.9 m"
         text = " ".join(
             part for part in (f"[{found.unit}]", found.range and f"{found.range}.", found.description) if part
         )

@@ -18,7 +18,7 @@ from .tables import LISTS, TABLES
 if TYPE_CHECKING:
     from .mission import Mission
 
-__all__ = ["TEXTS", "Entry", "flatten", "known_paths", "percent", "shown_text", "to_toml"]
+__all__ = ["TEXTS", "Entry", "flatten", "forget_other_form", "known_paths", "percent", "shown_text", "to_toml"]
 
 TEXTS = ("name", "title", "description", "pedigree", "base")
 
@@ -49,7 +49,7 @@ def flatten(schema: Schema, document: Document, entries: dict[str, Entry], probl
                     text = f"{document.file}: '{path}' is computed from orbit, mass and site"
                     problems.mistakes.append(MistakeError(text, remedy="state those instead"))
                     continue
-                _forget_other_form(path, entries)
+                forget_other_form(path, entries, document.file)
                 entries[path] = Entry(raw, document.file)
             elif "." in key:
                 text = f"{document.file}: unknown parameter '{path}'"
@@ -96,13 +96,13 @@ def flatten(schema: Schema, document: Document, entries: dict[str, Entry], probl
     walk(rest, "")
 
 
-def _forget_other_form(path: str, entries: dict[str, Entry]) -> None:
-    """A file that states a covariance does not inherit sigmas, and the other way round."""
+def forget_other_form(path: str, entries: dict[str, Entry], file: str | None = None) -> None:
+    """A covariance replaces inherited sigmas and the other way round; those of the same `file` stay, to be refused."""
     section, _, name = path.partition(".")
     if section in ("delivery", "knowledge"):
         for other in list(entries):
             inherited = other.startswith(f"{section}.") and (other.endswith(".covariance") != (name == "covariance"))
-            if inherited and entries[other].file != "":
+            if inherited and entries[other].file != file:
                 del entries[other]
 
 

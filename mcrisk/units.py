@@ -19,7 +19,7 @@ from fractions import Fraction
 
 from .errors import MistakeError, suggestion
 
-__all__ = ["describe", "format", "parse", "parse_spread"]
+__all__ = ["brief", "describe", "format", "parse", "parse_spread"]
 
 TICK = Fraction(1, 10)  # [s] one GN&C cycle: `tick_period` of clock.h
 
@@ -205,6 +205,13 @@ def format(value: float, unit: str, digits: int | None = None) -> str:
         if len(text) < 24 and parse(text, unit) == value:
             return text
     return f"{value!r} {candidates[-1] if candidates[-1] in SYMBOLS else unit}"
+
+
+def brief(value: float, unit: str) -> str:
+    """Text of an SI number for messages: up to six digits, no trailing zeros."""
+    name = unit if unit in ("", "tick") else SHOWN.get(unit, (unit,))[0]
+    scale = _value(Fraction(1), _known(name)) if name and name != "tick" else 1.0
+    return f"{value / scale:.6g} {name}".strip()
 
 
 def _rounded(value: float, digits: int) -> str:

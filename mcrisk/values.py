@@ -111,7 +111,7 @@ def _check_range(field: Field, number: float, raw: object, subject: str) -> None
     below = field.lower is not None and (number <= field.lower if field.lower_open else number < field.lower)
     above = field.upper is not None and (number >= field.upper if field.upper_open else number > field.upper)
     if below or above:
-        got = units.format(number, field.unit, digits=6) if isinstance(raw, SI) else units.shown(raw)
+        got = units.brief(number, field.unit) if isinstance(raw, SI) else units.shown(raw)
         raise MistakeError(subject, range_text(field), got)
 
 
@@ -119,7 +119,7 @@ def range_text(field: Field) -> str:
     """The allowed range in units people read: `more than 0 N`, `0 to 1`."""
 
     def show(limit: float) -> str:
-        return units.format(limit, field.unit, digits=4)
+        return units.brief(limit, field.unit)
 
     low, high = field.lower, field.upper
     if low is not None and high is not None and not field.lower_open and not field.upper_open:
