@@ -1,0 +1,179 @@
+"""What a Python program calls: fly a mission, keep its records, replay one run. Everything comes back as xarray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcrisk.campaign import Campaign, state
+from mcrisk.errors import MistakeError
+from mcrisk.risk import CONFIDENCE, Method, interval
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from mcrisk.backends import AbstractBackend
+    from mcrisk.execute import Keep, Progress
+    from mcrisk.mission import Mission
+
+__all__ = ["RESULTS", "RUNS", "check_folder", "fly", "kept_files", "records", "replay", "replay_case", "run"]
+
+RUNS = 10_000
+RESULTS = "results.nc"
+
+
+def run(
+    mission: Mission | str | Path | Sequence[Mission | str | Path],
+    runs: int = RUNS,
+    seed: int = 0,
+    *,
+    backend: str = "auto",
+    confidence: float = CONFIDENCE,
+    method: Method = "clopper-pearson",
+    keep: Keep = "none",
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """The landing risk of a mission, or of several on the same random worlds (along `case`).
+
+    mission: what `mcrisk.load` returns, a path, or the name of a shipped mission. seed: 0 .. 2^64 - 1.
+    out: a folder to write `results.nc` and the kept records to. Nothing else is written.
+    """
+    _check(runs, seed)
+    interval(0, 1, confidence, method)  # refuses a wrong confidence or method before the flights
+    device = _backend(backend)
+    campaign = state(_missions(mission), seed, device.real)
+    folder = None if out is None else Path(out)
+    if folder:
+        check_folder(folder)
+    return fly(
+        campaign, runs, device, confidence=confidence, method=method, keep=keep, folder=folder, progress=progress
+    )
+
+
+def records(mission: Mission | str | Path, runs: int = RUNS, seed: int = 0, *, backend: str = "auto") -> xr.Dataset:
+    """What every single run reports, over `run`."""
+    from mcrisk import dataset
+    from mcrisk.execute import execute
+
+    _check(runs, seed)
+    device = _backend(backend)
+    campaign = state(_missions(mission), seed, device.real)
+    flown = execute(campaign, runs, device, keep="all")
+    return dataset.from_records(campaign, 0, *flown.kept[0])
+
+
+def replay(mission: Mission | str | Path, run: int, seed: int = 0) -> xr.Dataset:
+    """One run over `time`: truth, estimate, sensors and command at every tick, the same flight as in `run`.
+
+    run: its number, from 0, as `records` and the loss ledger tell it.
+    """
+    _check(1, seed)
+    return replay_case(state(_missions(mission), seed), run)
+
+
+def replay_case(campaign: Campaign, run: int, case: int = 0) -> xr.Dataset:
+    """One run of one case of a campaign over `time`, from the campaign's own Params bytes."""
+    from mcrisk import dataset
+    from mcrisk.backends.cpu import CpuBackend
+
+    if not 0 <= run < 1 << 63:
+        raise MistakeError("run", "a run number, 0 or more", str(run))
+    if not 0 <= case < len(campaign.cases):
+        raise MistakeError("case", f"0 .. {len(campaign.cases) - 1}", str(case))
+    check_kernel(campaign)
+    backend = CpuBackend()
+    params = campaign.cases[case].params
+    record = backend.run(params, campaign.seed, run, 1)[0]
+    return dataset.from_samples(campaign, case, run, record, backend.replay(params, campaign.seed, run))
+
+
+def fly(
+    campaign: Campaign,
+    runs: int,
+    device: AbstractBackend,
+    *,
+    confidence: float = CONFIDENCE,
+    method: Method = "clopper-pearson",
+    keep: Keep = "none",
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """The dataset of a campaign flown on a device, written to `folder` with the kept records if one is given.
+
+    Refuses kernels other than those the campaign states.
+    """
+    from mcrisk.execute import execute
+
+    check_kernel(campaign)
+    flown = execute(campaign, runs, device, keep=keep, progress=progress)
+
+    from mcrisk import dataset, netcdf
+
+    result = dataset.from_tallies(
+        campaign, flown.tallies, backend=device.name, elapsed=flown.elapsed, confidence=confidence, method=method
+    )
+    result.attrs["device"] = device.describe()
+    if folder:
+        for case, name in enumerate(kept_files(keep, len(campaign.cases))):
+            netcdf.write(dataset.from_records(campaign, case, *flown.kept[case]), folder / name)
+        netcdf.write(result, folder / RESULTS)
+    return result
+
+
+def check_kernel(campaign: Campaign) -> None:
+    """Refuse to go on with other kernels than a campaign was made with: its runs would not be the same."""
+    from mcrisk.native import kernel_digest
+
+    if campaign.kernel_digest != kernel_digest():
+        text = f"campaign {campaign.digest[:8]} was made with other kernels"
+        raise MistakeError(text, campaign.kernel_digest[:8], kernel_digest()[:8], "run its mission again")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, before anything is computed, a folder that cannot be written to. Creates it."""
+    import tempfile
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (FileExistsError, NotADirectoryError):
+        raise MistakeError(str(folder), "a folder", "a file", "choose another --out") from None
+    except OSError as error:
+        text = (error.strerror or str(error)).lower()
+        raise MistakeError(str(folder), "a folder to write to", text, "choose another --out") from None
+
+
+def kept_files(keep: Keep, cases: int) -> list[str]:
+    """Names of the files of kept records, one per case.
+
+    >>> kept_files("losses", 1), kept_files("all", 2), kept_files("none", 2)
+    (['losses.nc'], ['all-0.nc', 'all-1.nc'], [])
+    """
+    if keep == "none":
+        return []
+    return [f"{keep}.nc"] if cases == 1 else [f"{keep}-{case}.nc" for case in range(cases)]
+
+
+def _check(runs: int, seed: int) -> None:
+    from mcrisk.execute import check_runs
+
+    for name, value in (("runs", runs), ("seed", seed)):
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise MistakeError(name, "a whole number", repr(value))
+    check_runs(runs)
+
+
+def _backend(name: str) -> AbstractBackend:
+    from mcrisk.backends import choose
+
+    return choose(name)
+
+
+def _missions(mission: Mission | str | Path | Sequence[Mission | str | Path]) -> list[Mission]:
+    from mcrisk.mission import Mission, load
+
+    several = mission if isinstance(mission, Sequence) and not isinstance(mission, str) else [mission]
+    return [one if isinstance(one, Mission) else load(one) for one in several]

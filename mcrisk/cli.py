@@ -1,0 +1,424 @@
+"""The command line. What a program reads goes to stdout, all else to stderr; heavy imports wait until they are needed.
+
+Exit codes: 0 done; 1 a stated requirement is not met; 2 the user's mistake; 3 undecided; 4 the machine failed, or more
+than 1 run in 10 000 was invalid; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+
+from mcrisk.errors import InfrastructureError, McriskError, MistakeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mcrisk.campaign import Campaign
+    from mcrisk.execute import Keep
+    from mcrisk.mission import Mission
+
+__all__ = ["main"]
+
+INVALID_SHARE = 1e-4  # of the runs: more than this fails the campaign, though its results are written
+WIDTH = 120  # [column] of output that is no terminal
+P = ParamSpec("P")
+
+app = typer.Typer(
+    help="Landing success probability of a Moon lander design, from closed-loop 6-DoF Monte Carlo descents.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> int:
+    """Run the command of sys.argv; its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(prog_name="mcrisk")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0 if done.code is None else 2
+    return 0
+
+
+def _terminate(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
+    """The command with every failure told in one message and turned into its exit code."""
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        code: int | None = 4
+        try:
+            code = command(*args, **kwargs)
+            sys.stdout.flush()
+        except McriskError as error:
+            tell(f"mcrisk: {error}")
+            code = error.exit_code
+        except KeyboardInterrupt:
+            tell("mcrisk: interrupted")
+            code = 130
+        except BrokenPipeError:  # the reader has seen enough: `mcrisk params | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 0
+        except Exception as error:
+            if os.environ.get("MCRISK_DEBUG"):
+                raise
+            kind = type(error).__name__
+            tell(f"mcrisk: internal error ({kind}: {error}); MCRISK_DEBUG=1 shows where it happened")
+        raise typer.Exit(code or 0)
+
+    return wrapper
+
+
+def tell(text: str) -> None:
+    """A line for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+# ------------------------------------------------------------------------------------------------------------- commands
+
+MissionNames = Annotated[
+    list[str], typer.Argument(metavar="MISSION...", help="Mission files, or names of shipped ones.")
+]
+Target = Annotated[str, typer.Argument(metavar="DIR|MISSION", help="Folder of results, or a mission that was run.")]
+Runs = Annotated[str, typer.Option("--runs", "-n", metavar="N", help="Runs per mission.")]
+Seed = Annotated[str, typer.Option(metavar="S", help="Seed of the random worlds: 0 .. 2^64 - 1.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help='Change a value, as in --set propulsion.main.isp="320 s". Repeatable.'
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+@app.command()
+@guarded
+def run(
+    missions: MissionNames,
+    runs: Runs = "10000",
+    seed: Seed = "0",
+    sets: Sets = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Folder of the results.", show_default="./mcrisk-runs/<name>-<digest>"),
+    ] = None,
+    backend: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="Where to run.")] = "auto",
+    keep: Annotated[
+        str, typer.Option(metavar="none|losses|all", help="Which records of single runs to keep.")
+    ] = "none",
+    as_json: Json = False,
+) -> int:
+    """Fly missions through many random worlds and tell how many landings succeed, and why the others do not."""
+    from mcrisk.execute import KEEPS, check_runs
+
+    wanted, number = whole("runs", runs), whole("seed", seed)
+    chosen: Keep = next((known for known in KEEPS if known == keep), keep)  # type: ignore[arg-type]
+    check_runs(wanted, len(missions), chosen)
+    loaded = _load(missions, sets)
+
+    from mcrisk.api import check_folder, fly
+    from mcrisk.backends import choose
+    from mcrisk.campaign import state
+
+    device = choose(backend)
+    campaign = state(loaded, number, device.real)
+    folder = Path(out) if out is not None else _default_folder(campaign)
+    for name, reason in campaign.impossible:
+        tell(f"{name} is left out: {reason}")
+    found = _found(folder, campaign, wanted, chosen)
+    if found is None:
+        check_folder(folder)
+        tell(
+            f"{campaign.name}: {_count(wanted)} runs{' of each' if len(campaign.cases) > 1 else ''}, seed {number}, "
+            f"backend {device.name} ({device.describe()}), confidence 0.95, keep {keep}, into {folder}"
+        )
+        from mcrisk.progress import Progress
+
+        with Progress(wanted * len(campaign.cases)) as progress:
+            found = fly(campaign, wanted, device, keep=chosen, folder=folder, progress=progress)
+    return _present(found, folder, as_json)
+
+
+@app.command()
+@guarded
+def show(target: Target, sets: Sets = None, seed: Seed = "0", as_json: Json = False) -> int:
+    """Show the results of a folder, or those of a mission that was run without --out."""
+    from mcrisk import netcdf
+    from mcrisk.api import RESULTS
+
+    folder = _folder_of(target, sets, seed)
+    return _present(netcdf.read(folder / RESULTS), folder, as_json)
+
+
+@app.command()
+@guarded
+def replay(
+    target: Target,
+    run: Annotated[str, typer.Option("--run", metavar="K", help="Number of the run, from 0.")],
+    case: Annotated[str, typer.Option(metavar="I", help="Number of the case, from 0, where there are several.")] = "0",
+    sets: Sets = None,
+    seed: Seed = "0",
+    out: Annotated[str | None, typer.Option(metavar="FILE.nc", help="Write every tick to this file.")] = None,
+) -> None:
+    """Fly one run again, the very same flight, and show its course."""
+    number, place = whole("run", run), whole("case", case)
+    if out is not None and not out.endswith(".nc"):
+        raise MistakeError("--out", "a file name ending in .nc", repr(out))
+
+    from mcrisk import netcdf
+    from mcrisk.api import RESULTS, check_folder, replay_case
+    from mcrisk.campaign import state
+
+    if _is_results(target):
+        from mcrisk.dataset import campaign_of
+
+        campaign = campaign_of(netcdf.read(_results_folder(target) / RESULTS))
+    else:
+        campaign = state(_load([target], sets), whole("seed", seed))
+    if out is not None:
+        check_folder(Path(out).parent)
+    flight = replay_case(campaign, number, place)
+
+    from mcrisk.course import show_course
+
+    show_course(flight, _console())
+    if out is not None:
+        netcdf.write(flight, Path(out))
+        tell(f"every tick is in {out}")
+
+
+@app.command()
+@guarded
+def params(
+    pattern: Annotated[str, typer.Argument(metavar="[PATTERN]", help="Part of a path or description.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List the parameters of a mission: path, unit, default, range, meaning."""
+    from mcrisk.mission import parameter_rows
+
+    rows = parameter_rows(pattern)
+    if not rows:
+        from mcrisk.errors import suggestion
+        from mcrisk.schema import load_schema
+
+        hint = suggestion(pattern, load_schema().fields) or "mcrisk params lists all"
+        raise MistakeError(f"no parameter matches '{pattern}'", remedy=hint)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = _table("path", "unit", "default", "range", "description")
+    for row in rows:
+        table.add_row(row["path"], f"[{row['unit']}]", row["default"], row["range"], row["description"])
+    _console().print(table, markup=False)
+
+
+@app.command()
+@guarded
+def check(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mission files, or names.")]) -> int:
+    """Check mission files, and show the design that follows from them. Flies nothing."""
+    from mcrisk.mission import load
+    from mcrisk.nominal import design
+    from mcrisk.params import pack
+
+    worst = 0
+    console = _console()
+    for name in files:
+        try:
+            mission = load(name)
+            designed = design(mission)
+            pack(designed)
+        except MistakeError as mistake:
+            tell(f"mcrisk: {mistake}")
+            worst = max(worst, mistake.exit_code)
+            continue
+        stated, scattered = len(mission.stated), len(mission.dispersions)
+        console.print(f"{name}: valid; {stated} values stated, {scattered} dispersed; it follows that", markup=False)
+        table = _table("path", "value", "meaning")
+        for path, text, meaning in _consequences(designed):
+            table.add_row(path, text, meaning)
+        console.print(table, markup=False)
+    return worst
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False) -> None:
+    """Landing success probability of a Moon lander design, from closed-loop 6-DoF Monte Carlo descents."""
+    if version:
+        from mcrisk import __version__
+
+        print(f"mcrisk {__version__}")
+        raise typer.Exit
+
+
+# ------------------------------------------------------------------------------------------------------------- pieces
+
+
+def whole(name: str, text: str) -> int:
+    """The whole number a user wrote: `10000`, `10_000`, `1e6`.
+
+    >>> whole("runs", "1e6"), whole("runs", "10_000")
+    (1000000, 10000)
+    """
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        raise MistakeError(name, "a whole number such as 10000 or 1e6", repr(text)) from None
+    if not number.is_finite() or number != number.to_integral_value():
+        raise MistakeError(name, "a whole number such as 10000 or 1e6", repr(text))
+    if number.adjusted() > 40:  # an exponent could ask for gigabytes of digits
+        raise MistakeError(name, "a number that can be meant", repr(text))
+    return int(number)
+
+
+def changes(sets: Iterable[str]) -> dict[str, str]:
+    """PATH=VALUE texts as a mapping.
+
+    >>> changes(["propulsion.main.isp=320 s"])
+    {'propulsion.main.isp': '320 s'}
+    """
+    found: dict[str, str] = {}
+    for text in sets:
+        path, equals, value = text.partition("=")
+        if not equals or not path.strip() or not value.strip():
+            raise MistakeError("--set", 'PATH=VALUE such as propulsion.main.isp="320 s"', repr(text))
+        if path.strip() in found:
+            raise MistakeError("--set", "each path once", f"{path.strip()} twice")
+        found[path.strip()] = value.strip()
+    return found
+
+
+def _load(names: Iterable[str], sets: Iterable[str] | None) -> list[Mission]:
+    """The missions, changed; the mistakes of all of them together."""
+    from mcrisk.mission import load
+
+    changed = changes(sets or ())
+    missions: list[Mission] = []
+    mistakes: list[MistakeError] = []
+    for name in names:
+        try:
+            mission = load(name)
+            missions.append(mission.replace(changed) if changed else mission)
+        except MistakeError as mistake:
+            mistakes.append(mistake)
+    if mistakes:
+        raise mistakes[0] if len(mistakes) == 1 else MistakeError.together(mistakes)
+    return missions
+
+
+def _default_folder(campaign: Campaign) -> Path:
+    return Path("mcrisk-runs") / campaign.folder
+
+
+def _is_results(target: str) -> bool:
+    return target.endswith(".nc") or Path(target).is_dir()
+
+
+def _results_folder(target: str) -> Path:
+    return Path(target).parent if target.endswith(".nc") else Path(target)
+
+
+def _folder_of(target: str, sets: Iterable[str] | None, seed: str) -> Path:
+    """The folder of results that a user means."""
+    from mcrisk.api import RESULTS
+
+    if _is_results(target):
+        return _results_folder(target)
+    from mcrisk.campaign import state
+
+    campaign = state(_load([target], sets), whole("seed", seed))
+    folder = _default_folder(campaign)
+    if not (folder / RESULTS).is_file():
+        raise MistakeError(f"{target}: no results in {folder}", remedy=f"run it first: mcrisk run {target}")
+    return folder
+
+
+def _found(folder: Path, campaign: Campaign, runs: int, keep: Keep) -> Any:
+    """The results that are there already, if they are of this campaign and enough; refuses those of another."""
+    from mcrisk.api import RESULTS, kept_files
+
+    if not (folder / RESULTS).is_file():
+        return None
+    from mcrisk import netcdf
+
+    try:
+        present = netcdf.read(folder / RESULTS)
+    except InfrastructureError as error:
+        tell(f"{error}: flown again")
+        return None
+    if present.attrs["campaign"] != campaign.digest:
+        theirs, ours = str(present.attrs["campaign"])[:8], campaign.digest[:8]
+        raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")
+    have = int(present["runs"].min())
+    if have < runs or not all((folder / name).is_file() for name in kept_files(keep, len(campaign.cases))):
+        return None
+    tell(f"{folder} has {_count(have)} runs of this campaign already")
+    return present
+
+
+def _present(dataset: Any, folder: Path, as_json: bool) -> int:
+    """Print the answer; its exit code."""
+    from mcrisk.answer import answer
+
+    told = answer(dataset) | {"folder": str(folder)}
+    if as_json:
+        print(json.dumps(told, allow_nan=False))
+    else:
+        from mcrisk.ledger import show
+
+        show(told, _console(), replay=str(folder))
+    for case in told["cases"]:
+        if case["invalid"] > INVALID_SHARE * case["runs"]:
+            tell(
+                f"mcrisk: {case['name']}: {_count(case['invalid'])} of {_count(case['runs'])} runs are invalid "
+                f"(their numbers left the finite range), more than 1 in 10 000; the results are in {folder}"
+            )
+            return InfrastructureError.exit_code
+    return 0
+
+
+def _consequences(designed: Mission) -> Iterable[tuple[str, str, str]]:
+    """What the nominal design added: path, value, meaning."""
+    from mcrisk.schema import load_schema
+
+    for path, origin in designed.origins.items():
+        if origin == "designed" and (found := load_schema().fields.get(path)):
+            yield path, designed.text(path, digits=4), found.description
+
+
+def _console() -> Console:
+    """stdout for people; wide enough for the tables where it is no terminal."""
+    from rich.console import Console
+
+    plain = not sys.stdout.isatty()
+    return Console(width=WIDTH if plain else None, highlight=False, markup=False, emoji=False, soft_wrap=plain)
+
+
+def _table(*columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _count(number: int) -> str:
+    return re.sub(r"(?<=\d)(?=(\d{3})+$)", " ", str(number))

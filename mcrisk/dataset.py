@@ -1,0 +1,341 @@
+"""Results as plain xarray: the dataset of a campaign, its records, a replay.
+
+Variables hold what is the same on every machine; when, where and how fast is in the attributes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from mcrisk import __version__
+from mcrisk.campaign import SCHEMA_VERSION, Campaign
+from mcrisk.errors import MistakeError
+from mcrisk.risk import CONFIDENCE, Method, interval
+from mcrisk.schema import Field, load_schema
+from mcrisk.tally import GROUPS, RESOLUTION, Scatter, Tally, bin_edges
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "ELLIPSE_CONTENT",
+    "QUANTILES",
+    "campaign_of",
+    "from_records",
+    "from_samples",
+    "from_tallies",
+]
+
+QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
+BOUNDS = ("lower", "upper")
+DIRECTIONS = ("downrange", "crossrange")
+ELLIPSE_CONTENT = 0.95  # of a two-dimensional normal: its radius is sqrt(-2 ln 0.05) sigmas, not 1.96
+
+Variables = dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]]
+
+
+# ----------------------------------------------------------------------------------------------------------- campaigns
+
+
+def from_tallies(
+    campaign: Campaign,
+    tallies: Sequence[Tally],
+    *,
+    backend: str = "",
+    elapsed: float = 0.0,
+    confidence: float = CONFIDENCE,
+    method: Method = "clopper-pearson",
+) -> xr.Dataset:
+    """The dataset of a campaign, one tally per case in order; along `case` when there are several."""
+    cases = list(zip(campaign.cases, tallies, strict=True))
+    if not cases:
+        raise MistakeError("campaign", "at least one case", "none")
+    occupied = [one.bins for tally in tallies for named in tally.metrics.values() for one in named.values()]
+    bins = np.unique(np.concatenate([np.zeros(0, np.uint16), *occupied]))
+    parts = [_variables(tally, bins, confidence, method) for tally in tallies]
+    many = len(cases) > 1
+
+    stacked: Variables = {
+        name: ((("case", *dims) if many else dims), np.stack([part[name][1] for part in parts]), attrs)
+        for name, (dims, _, attrs) in parts[0].items()
+    }
+    blocks = np.stack([np.frombuffer(case.params, np.uint8) for case, _ in cases])
+    text = {"long_name": "resolved parameters as the kernel reads them", "units": "1"}
+    stacked["params"] = (("case", "byte") if many else ("byte",), blocks, text)
+    if not many:
+        stacked = {name: (dims, values[0], attrs) for name, (dims, values, attrs) in stacked.items()}
+
+    names = np.array([case.name for case, _ in cases], object)
+    coords: dict[str, Any] = _coordinates(bins)
+    coords["case"] = (("case",), names, {"long_name": "design point"}) if many else names[0]
+    for path in dict.fromkeys(path for case, _ in cases for path, _ in case.coords):
+        along = np.array([dict(case.coords)[path] for case, _ in cases])
+        attrs = _describe(path)
+        coords[path] = (("case",), along, attrs) if many else ((), along[0], attrs)
+    dataset = xr.Dataset(stacked, coords)
+    dataset.attrs = _provenance(campaign, backend, confidence, method) | {
+        "title": f"landing risk of {campaign.name}",
+        "elapsed": float(elapsed),
+        "elapsed_units": "s",
+    }
+    return dataset
+
+
+def _variables(tally: Tally, bins: NDArray[np.uint16], confidence: float, method: Method) -> Variables:
+    """The variables of one case."""
+    outcomes = load_schema().enums["Outcome"]
+    order = list(outcomes.members.values())
+    causes = list(load_schema().enums["Cause"].members.values())
+    runs = tally.runs
+    counts = tally.counts[np.ix_(order, causes)]
+    by_outcome = counts.sum(axis=1)
+    landed = int(by_outcome[list(outcomes).index("success")])
+    intervals = np.array([interval(int(count), runs, confidence, method) for count in by_outcome])
+    share = {"units": "1", "confidence": confidence, "interval_method": method}
+
+    def about(text: str, units: str = "1", **more: Any) -> dict[str, Any]:
+        return {"long_name": text, "units": units, **more}
+
+    def over(what: str) -> NDArray[np.float64]:
+        """A property of the moments, (group, metric)."""
+        return np.array([[getattr(one, what) for one in tally.metrics[group].values()] for group in GROUPS], np.float64)
+
+    moments = [list(tally.metrics[group].values()) for group in GROUPS]
+    histogram = np.zeros((len(GROUPS), len(moments[0]), len(bins)), np.int64)
+    for group, named in enumerate(moments):
+        for metric, one in enumerate(named):
+            histogram[group, metric, np.searchsorted(bins, one.bins)] = one.counts
+    quantiles = np.array([[[one.quantile(level) for level in QUANTILES] for one in named] for named in moments])
+    per_group = ("group", "metric")
+    own = {"units_by": "metric_unit", "units": "given by metric_unit"}
+    ellipses = [_ellipse(tally.scatter[group]) for group in GROUPS]
+    content = {"content": ELLIPSE_CONTENT, "comment": "of a normal distribution with the same covariance"}
+
+    return {
+        "runs": ((), np.int64(runs), about("runs flown, invalid ones included")),
+        "invalid": ((), np.int64(by_outcome[list(outcomes).index("invalid")]), about("runs whose numbers failed")),
+        "success_count": ((), np.int64(landed), about("runs that landed successfully")),
+        "success_probability": (
+            (),
+            np.float64(landed / runs if runs else math.nan),
+            about("success_count / runs", ancillary_variables="success_count runs success_interval"),
+        ),
+        "success_interval": (
+            ("bound",),
+            np.array(interval(landed, runs, confidence, method)),
+            share | {"long_name": "interval of the success probability"},
+        ),
+        "outcome_count": (("outcome",), by_outcome, about("runs by outcome")),
+        "outcome_probability": (
+            ("outcome",),
+            by_outcome / runs if runs else np.full(len(order), math.nan),
+            about("outcome_count / runs", ancillary_variables="outcome_count runs outcome_interval"),
+        ),
+        "outcome_interval": (
+            ("outcome", "bound"),
+            intervals,
+            share | {"long_name": "interval of the outcome probability"},
+        ),
+        "cause_count": (("outcome", "cause"), counts, about("runs by outcome and cause")),
+        "example_run": (
+            ("outcome", "cause"),
+            tally.examples[np.ix_(order, causes)],
+            about("lowest run number of this outcome and cause, -1 if none; replay it by this number"),
+        ),
+        "metric_count": (per_group, over("count").astype(np.int64), about("runs of the group with a value")),
+        "metric_mean": (per_group, over("mean"), own | {"long_name": "mean"}),
+        "metric_std": (per_group, over("std"), own | {"long_name": "standard deviation (divisor count - 1)"}),
+        "metric_least": (per_group, _finite(over("least")), own | {"long_name": "least value"}),
+        "metric_greatest": (per_group, _finite(over("greatest")), own | {"long_name": "greatest value"}),
+        "metric_quantile": (
+            (*per_group, "quantile"),
+            quantiles,
+            own | {"long_name": "quantile, from the histogram", "resolution": RESOLUTION},
+        ),
+        "metric_histogram": (
+            (*per_group, "bin"),
+            histogram,
+            about("runs by bin of fixed edges bin_lower, bin_upper", resolution=RESOLUTION),
+        ),
+        "landing_center": (
+            ("group", "direction"),
+            np.array([tally.scatter[group].mean for group in GROUPS]),
+            about("mean miss from the target", "m"),
+        ),
+        "landing_covariance": (
+            ("group", "direction", "direction_other"),
+            np.array([_matrix(tally.scatter[group]) for group in GROUPS]),
+            about("covariance of the landing points", "m^2"),
+        ),
+        "landing_ellipse": (
+            ("group", "axis"),
+            np.array([axes for axes, _ in ellipses]),
+            about("semi-axes of the landing ellipse", "m", **content),
+        ),
+        "landing_ellipse_angle": (
+            ("group",),
+            np.array([angle for _, angle in ellipses]),
+            about("direction of the long axis, from downrange towards crossrange", "rad"),
+        ),
+    }
+
+
+def _coordinates(bins: NDArray[np.uint16]) -> dict[str, Any]:
+    schema = load_schema()
+    metrics = [one for one in schema.record_fields.values() if one.metric]
+    lower, upper = bin_edges(bins)
+
+    def words(dim: str, values: Sequence[str], text: str) -> tuple[tuple[str], NDArray[np.object_], dict[str, str]]:
+        return (dim,), np.array(values, object), {"long_name": text}
+
+    return {
+        "outcome": words("outcome", list(schema.enums["Outcome"]), "how a run ended"),
+        "cause": words("cause", list(schema.enums["Cause"]), "earliest decisive thing that went wrong"),
+        "group": words("group", GROUPS, "runs that touched the ground, and those of them that landed"),
+        "metric": words("metric", [one.path for one in metrics], "quantity of a run"),
+        "metric_unit": words("metric", [one.unit or "1" for one in metrics], "unit of the metric"),
+        "metric_description": words("metric", [one.description for one in metrics], "what the metric is"),
+        "bound": words("bound", BOUNDS, "end of an interval"),
+        "quantile": (("quantile",), np.array(QUANTILES), {"long_name": "probability of a quantile", "units": "1"}),
+        "bin_lower": (("bin",), lower, {"long_name": "lower edge of the histogram bin"}),
+        "bin_upper": (("bin",), upper, {"long_name": "upper edge of the histogram bin"}),
+        "direction": words("direction", DIRECTIONS, "direction on the ground"),
+        "direction_other": words("direction_other", DIRECTIONS, "direction on the ground"),
+        "axis": words("axis", ("long", "short"), "axis of the ellipse"),
+    }
+
+
+def _ellipse(scatter: Scatter) -> tuple[tuple[float, float], float]:
+    """Semi-axes [m] and direction of the long one [rad] of the ellipse that holds ELLIPSE_CONTENT of a normal."""
+    xx, xy, yy = scatter.covariance
+    if math.isnan(xx):
+        return (math.nan, math.nan), math.nan
+    middle, half = (xx + yy) / 2.0, math.hypot((xx - yy) / 2.0, xy)
+    radius = math.sqrt(-2.0 * math.log1p(-ELLIPSE_CONTENT))
+    axes = radius * math.sqrt(middle + half), radius * math.sqrt(max(middle - half, 0.0))
+    return axes, 0.5 * math.atan2(2.0 * xy, xx - yy)
+
+
+def _matrix(scatter: Scatter) -> list[list[float]]:
+    xx, xy, yy = scatter.covariance
+    return [[xx, xy], [xy, yy]]
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(values), values, math.nan)
+
+
+def _describe(path: str) -> dict[str, str]:
+    try:
+        found, _ = load_schema().locate(path)
+    except KeyError:
+        return {"long_name": path}
+    return {"long_name": found.description, "units": found.unit or "1"}
+
+
+def _provenance(campaign: Campaign, backend: str, confidence: float, method: str) -> dict[str, Any]:
+    return {
+        "campaign": campaign.digest,
+        "statement": json.dumps(campaign.describe(), sort_keys=True),
+        "seed": np.uint64(campaign.seed),
+        "schema_version": SCHEMA_VERSION,
+        "mcrisk_version": __version__,
+        "kernel_digest": campaign.kernel_digest,
+        "backend": backend,
+        "precision": {4: "float32", 8: "float64"}[campaign.real],
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "confidence": confidence,
+        "interval_method": method,
+        "Conventions": "CF-1.11",
+    }
+
+
+def campaign_of(dataset: xr.Dataset) -> Campaign:
+    """The campaign a dataset is of, with the very Params bytes that were flown."""
+    blocks = np.atleast_2d(dataset["params"].values)
+    return Campaign.restored(json.loads(dataset.attrs["statement"]), [block.tobytes() for block in blocks])
+
+
+# -------------------------------------------------------------------------------------------------- records and replays
+
+
+def from_records(campaign: Campaign, case: int, runs: NDArray[np.uint64], records: NDArray[np.void]) -> xr.Dataset:
+    """Records over `run`. outcome and cause are names; metrics of runs that never touched the ground are NaN."""
+    schema = load_schema()
+    variables: Variables = {}
+    away = records["contact"] == 0
+    for name, one in schema.record_fields.items():
+        values: NDArray[Any] = records[name]
+        attrs = _attributes(one)
+        if name in ("outcome", "cause") and one.enum:
+            values = _names(schema.enums[one.enum].members)[values]
+            attrs = {"long_name": one.description}
+        elif one.metric:
+            values = np.where(away, values.dtype.type(math.nan), values)
+        variables[name] = (("run", *_axes(one)), values, attrs)
+    stated = {"long_name": "run number"}
+    dataset = xr.Dataset(
+        variables, {"run": (("run",), runs.astype(np.int64), stated), "case": campaign.cases[case].name}
+    )
+    dataset.attrs = _provenance(campaign, "", CONFIDENCE, "") | {"title": f"runs of {campaign.cases[case].name}"}
+    for unused in ("confidence", "interval_method", "backend"):
+        del dataset.attrs[unused]
+    return dataset
+
+
+def from_samples(campaign: Campaign, case: int, run: int, record: Any, samples: NDArray[np.void]) -> xr.Dataset:
+    """One run over `time`: truth, estimate, sensors and command at every tick; its outcome in the attributes."""
+    schema = load_schema()
+    variables: Variables = {}
+    for name, one in schema.sample_fields.items():
+        if name != "time":
+            variables[name] = (("time", *_axes(one)), samples[name], _attributes(one))
+    time = schema.sample_fields["time"]
+    coords: dict[str, Any] = {
+        "time": (("time",), samples["time"], _attributes(time)),
+        "case": campaign.cases[case].name,
+    }
+    for one in schema.sample_fields.values():
+        for dim, labels in zip(_axes(one), one.labels, strict=True):
+            coords[dim] = ((dim,), np.array(labels, object))
+    dataset = xr.Dataset(variables, coords)
+    dataset.attrs = _provenance(campaign, "", CONFIDENCE, "") | {
+        "title": f"run {run} of {campaign.cases[case].name}",
+        "run": np.uint64(run),
+        "outcome": schema.enums["Outcome"].member(int(record["outcome"])),
+        "cause": schema.enums["Cause"].member(int(record["cause"])),
+    }
+    for name, one in schema.record_fields.items():
+        if one.metric and record["contact"]:
+            dataset.attrs[f"final_{name}"] = float(record[name])
+    for unused in ("confidence", "interval_method", "backend"):
+        del dataset.attrs[unused]
+    return dataset
+
+
+def _axes(one: Field) -> tuple[str, ...]:
+    """Dimension names of a vector or array field."""
+    return tuple("component" if names == ("x", "y", "z") else f"{one.path}_index" for names in one.labels)
+
+
+def _attributes(one: Field) -> dict[str, Any]:
+    attrs: dict[str, Any] = {"long_name": one.description, "units": one.unit or "1"}
+    if one.enum:
+        members = load_schema().enums[one.enum].members
+        attrs |= {"flag_values": np.array(list(members.values()), np.int32), "flag_meanings": " ".join(members)}
+    return attrs
+
+
+def _names(members: Mapping[str, int]) -> NDArray[np.object_]:
+    """Names by their number."""
+    table = np.full(max(members.values()) + 1, "", object)
+    for name, number in members.items():
+        table[number] = name
+    return table

@@ -1,0 +1,207 @@
+"""Batches of a campaign over the cores of this machine: the only file that imports dask.
+
+The kernel holds no Python lock, so dask's threads keep every core busy without starting a process or opening a port:
+the first answer does not wait for a cluster. Batches take about half a second each, by the measured rate, and no result
+depends on how they are cut.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from mcrisk.errors import InfrastructureError, MistakeError
+from mcrisk.schema import load_schema
+from mcrisk.tally import Tally, merge, tally
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mcrisk.backends import AbstractBackend
+    from mcrisk.campaign import Campaign
+
+__all__ = ["KEEPS", "RUNS_LIMIT", "Flown", "Keep", "check_runs", "execute"]
+
+Keep = Literal["none", "losses", "all"]
+KEEPS: tuple[Keep, ...] = get_args(Keep)
+RUNS_LIMIT = 10**12  # [run] per case: decades of computing; more is a slip of the pen
+KEPT_LIMIT = 4 << 30  # [byte] of records kept in memory
+TILE = 16  # runs the CPU flies side by side: batches are multiples of it
+PILOT = 128  # [run] of the first batches, which measure the rate
+BATCH_SECONDS = 0.5
+WAVE = 24  # batches per worker planned at a time: sizes follow the rate, and few results wait in memory
+
+Progress = Callable[[int, Sequence[Tally | None]], None]
+
+
+@dataclass(frozen=True)
+class Flown:
+    """What a campaign's runs gave: per case its tally and the kept records with their run numbers."""
+
+    tallies: tuple[Tally, ...]
+    kept: tuple[tuple[NDArray[np.uint64], NDArray[np.void]], ...]
+    elapsed: float  # [s]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Runs first, ..., first + count - 1 of one case: the unit of work."""
+
+    case: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Result:
+    batch: Batch
+    tally: Tally
+    runs: NDArray[np.uint64]
+    records: NDArray[np.void]
+    seconds: float
+
+
+def check_runs(runs: int, cases: int = 1, keep: Keep = "none") -> None:
+    """Refuse, before anything is computed, a number of runs that cannot be meant or whose records cannot be kept."""
+    if runs < 1:
+        raise MistakeError("runs", "a whole number of at least 1", str(runs))
+    if runs > RUNS_LIMIT:
+        raise MistakeError("runs", f"at most {RUNS_LIMIT:.0e}".replace("e+", "e"), f"{float(runs):.3g}")
+    if keep not in KEEPS:
+        raise MistakeError("keep", " or ".join(KEEPS), repr(keep))
+    needed = runs * cases * load_schema().record_bytes()
+    if keep == "all" and needed > KEPT_LIMIT:
+        remedy = "keep losses, or fly fewer runs; any single run can be replayed by its number"
+        raise MistakeError(
+            "keep all", f"records of at most {KEPT_LIMIT >> 30} GiB", f"{needed / 2**30:.0f} GiB", remedy
+        )
+
+
+def execute(
+    campaign: Campaign,
+    runs: int,
+    backend: AbstractBackend,
+    *,
+    keep: Keep = "none",
+    progress: Progress | None = None,
+    workers: int | None = None,
+    batch: int | None = None,
+) -> Flown:
+    """Fly runs 0, ..., runs - 1 of every case. `progress` hears of each batch: runs done, tallies so far.
+
+    workers: threads, by default one per core, and one for a GPU. batch: a fixed number of runs per batch.
+    """
+    check_runs(runs, len(campaign.cases), keep)
+    workers = workers or _workers(backend)
+    start = time.perf_counter()
+    tallies: list[Tally | None] = [None] * len(campaign.cases)
+    kept: list[list[tuple[NDArray[np.uint64], NDArray[np.void]]]] = [[] for _ in campaign.cases]
+    done = held = 0
+
+    def fly(one: Batch) -> Result:
+        begun = time.perf_counter()
+        records = backend.run(campaign.cases[one.case].params, campaign.seed, one.first, one.count)
+        summed = tally(records, one.first)
+        chosen = _chosen(records, keep)
+        numbers = chosen.astype(np.uint64) + np.uint64(one.first)
+        return Result(one, summed, numbers, records[chosen], time.perf_counter() - begun)
+
+    def collect(result: Result) -> None:
+        nonlocal done, held
+        case = result.batch.case
+        before = tallies[case]
+        tallies[case] = result.tally if before is None else merge([before, result.tally])
+        kept[case].append((result.runs, result.records))
+        done, held = done + result.batch.count, held + result.records.nbytes
+        if held > KEPT_LIMIT:
+            text = f"the kept records outgrew {KEPT_LIMIT >> 30} GiB after {done} runs"
+            raise InfrastructureError(text, remedy="keep none, or fly fewer runs")
+        if progress:
+            progress(done, tuple(tallies))
+
+    plan = _Plan(len(campaign.cases), runs)
+    size = batch or (min(PILOT, backend.batch) if backend.name == "cpu" else backend.batch)
+    width = workers
+    while wave := plan.take(width, size, workers):
+        seconds = _fly_wave(fly, wave, workers, collect)
+        if batch is None and backend.name == "cpu":
+            rate = sum(one.count for one in wave) / max(sum(seconds), 1e-6)  # [run/s] of one worker
+            size = max(TILE, int(rate * BATCH_SECONDS) // TILE * TILE)
+        width = min(2 * width, workers * WAVE)
+    return Flown(
+        tallies=tuple(one for one in tallies if one is not None),
+        kept=tuple(_in_order(parts) for parts in kept),
+        elapsed=time.perf_counter() - start,
+    )
+
+
+class _Plan:
+    """The runs still to be flown, case by case."""
+
+    def __init__(self, cases: int, runs: int) -> None:
+        self.runs = runs
+        self.left = [(case, 0) for case in reversed(range(cases))]
+
+    def take(self, batches: int, size: int, workers: int) -> list[Batch]:
+        """The next batches. The last ones are cut so that all workers end together."""
+        remaining = sum(self.runs - first for _, first in self.left)
+        share = -(-remaining // workers)
+        if remaining <= batches * size and share > 0:
+            parts = -(-share // size)  # batches per worker
+            size = max(TILE, -(-share // (parts * TILE)) * TILE) if size >= TILE else size
+        return list(self._cut(batches, size))
+
+    def _cut(self, batches: int, size: int) -> Iterator[Batch]:
+        while batches and self.left:
+            case, first = self.left.pop()
+            count = min(size, self.runs - first)
+            if first + count < self.runs:
+                self.left.append((case, first + count))
+            batches -= 1
+            yield Batch(case, first, count)
+
+
+def _fly_wave(
+    fly: Callable[[Batch], Result], wave: list[Batch], workers: int, collect: Callable[[Result], None]
+) -> list[float]:
+    """Fly these batches, handing over each result as it comes; their durations [s]."""
+    from dask.threaded import get
+
+    durations: list[float] = []
+
+    def finished(key: str, result: Result, graph: Any, state: dict[str, Any], worker: Any) -> None:
+        durations.append(result.seconds)
+        collect(result)
+        state["cache"][key] = None  # merged: the batch itself is not kept
+
+    graph = {f"batch-{place}": (fly, one) for place, one in enumerate(wave)}
+    get(graph, list(graph), num_workers=workers, callbacks=[(None, None, None, finished, None)])
+    return durations
+
+
+def _chosen(records: NDArray[np.void], keep: Keep) -> NDArray[np.intp]:
+    """Positions of the records to keep."""
+    if keep == "all":
+        return np.arange(len(records))
+    if keep == "losses":
+        return np.flatnonzero(records["outcome"] != load_schema().enums["Outcome"]["success"])
+    return np.zeros(0, np.intp)
+
+
+def _in_order(parts: list[tuple[NDArray[np.uint64], NDArray[np.void]]]) -> tuple[NDArray[np.uint64], NDArray[np.void]]:
+    runs = np.concatenate([runs for runs, _ in parts])
+    order = np.argsort(runs)
+    return runs[order], np.concatenate([records for _, records in parts])[order]
+
+
+def _workers(backend: AbstractBackend) -> int:
+    """One thread per core this process may use; a GPU takes its batches one at a time."""
+    if backend.name != "cpu":
+        return 1
+    from mcrisk.backends.cpu import cores
+
+    return cores()

@@ -1,0 +1,117 @@
+"""One netCDF file per dataset, never seen half written: moved to its place whole, refused unless complete.
+
+Why: HDF5 promises nothing after a crash, and a torn file often reads as a valid one full of NaN.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from mcrisk.errors import InfrastructureError, MistakeError
+
+__all__ = ["content_digest", "read", "write"]
+
+FILE_BYTES = 8 << 30  # largest file read
+
+
+def write(dataset: xr.Dataset, path: Path) -> None:
+    """Write a netCDF file whole or not at all: beside its place, synced, then moved there."""
+    complete = dataset.copy()
+    complete.attrs = dataset.attrs | {"content_digest": content_digest(dataset), "complete": np.int8(1)}
+    encoding: dict[str, Any] = {}
+    for name, one in complete.variables.items():
+        if one.dtype == object and one.ndim == 1 and one.size > 1000:
+            members = sorted(set(one.values.tolist()))
+            codes = np.searchsorted(members, one.values.astype(str)).astype(np.int16)
+            attrs = one.attrs | {
+                "flag_values": np.arange(len(members), dtype=np.int16),
+                "flag_names": "\n".join(members),
+            }
+            complete[name] = (one.dims, codes, attrs)
+        elif one.dtype != object and one.ndim:
+            encoding[str(name)] = {"zlib": True, "complevel": 4, "shuffle": True}
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        os.close(handle)
+        complete.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        Path(temporary).chmod(0o666 & ~_umask())
+        _sync(Path(temporary))
+        Path(temporary).replace(path)
+        temporary = ""
+        _sync(path.parent)
+    except OSError as error:
+        raise InfrastructureError(
+            f"{path}: not written ({error.strerror or error})", remedy="free space, or choose --out"
+        ) from error
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+
+
+def read(path: Path) -> xr.Dataset:
+    """The dataset of a file, in memory; refuses one that is not complete to the last bit."""
+    if not path.is_file():
+        raise MistakeError(str(path), "a results file of mcrisk", "none")
+    if path.stat().st_size > FILE_BYTES:
+        raise MistakeError(str(path), f"at most {FILE_BYTES >> 30} GiB", f"{path.stat().st_size >> 30} GiB")
+    remedy = "run the campaign again"
+    try:
+        dataset = xr.load_dataset(path, engine="h5netcdf")
+    except Exception as error:  # h5py raises what it likes for torn files
+        raise InfrastructureError(f"{path}: not a complete results file ({error})", remedy=remedy) from error
+    if int(dataset.attrs.get("complete", 0)) != 1:
+        raise InfrastructureError(f"{path}: not a complete results file", remedy=remedy)
+    for name, one in list(dataset.variables.items()):
+        if "flag_names" in one.attrs:
+            attrs = {key: value for key, value in one.attrs.items() if key not in ("flag_names", "flag_values")}
+            dataset[name] = (one.dims, np.array(one.attrs["flag_names"].split("\n"), object)[one.values], attrs)
+        elif one.dtype.kind in "UT":
+            dataset[name] = dataset[name].astype(object)
+        dataset[name].encoding = {}
+    stored = dataset.attrs.get("content_digest")
+    if stored != content_digest(dataset):
+        raise InfrastructureError(f"{path}: its content is not what was written (checksum)", remedy=remedy)
+    return dataset
+
+
+def content_digest(dataset: xr.Dataset) -> str:
+    """SHA-256 over names, dimensions and values of all variables: equal bits, equal digest. Attributes do not count."""
+    whole = hashlib.sha256()
+    for name in sorted(map(str, dataset.variables)):
+        one = dataset.variables[name]
+        values = np.asarray(one.values)
+        if values.dtype.kind in "OUT":
+            content = json.dumps([str(value) for value in values.reshape(-1)]).encode()
+        else:
+            content = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()
+        head = json.dumps([name, list(map(str, one.dims)), list(one.shape), len(content)])
+        whole.update(head.encode() + content)
+    return whole.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or folder to the disk, where the system can."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,66 @@
+"""How far a campaign is, on stderr: a bar with rate and running estimate in a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mcrisk.ledger import chance, count
+from mcrisk.risk import CONFIDENCE, interval
+from mcrisk.schema import load_schema
+
+if TYPE_CHECKING:
+    from mcrisk.tally import Tally
+
+__all__ = ["Progress"]
+
+LINE_SECONDS = 10.0  # between lines where there is no terminal
+
+
+class Progress:
+    """Called after each batch: runs done and tallies so far. Says nothing about work shorter than a few seconds."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.success = load_schema().enums["Outcome"]["success"]
+        self.start = self.told = time.monotonic()
+        self.bar: Any = None
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            columns = BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()
+            self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            self.task = self.bar.add_task(f"{count(self.total)} runs", total=self.total)
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def __call__(self, done: int, tallies: Sequence[Tally | None]) -> None:
+        now = time.monotonic()
+        if self.bar:
+            self.bar.update(self.task, completed=done, description=self.text(done, tallies, now))
+        elif now - self.told > LINE_SECONDS and done < self.total:
+            self.told = now
+            print(self.text(done, tallies, now), file=sys.stderr, flush=True)
+
+    def text(self, done: int, tallies: Sequence[Tally | None], now: float) -> str:
+        """Runs, rate, and the estimate of the case that is flown now."""
+        tally = [one for one in tallies if one is not None][-1]
+        runs, landed = tally.runs, int(tally.counts[self.success].sum())
+        rate = done / max(now - self.start, 1e-3)
+        if landed in (0, runs):
+            estimate = f"{count(landed)} of {count(runs)} land"
+        else:
+            estimate = (
+                f"{count(landed)} of {count(runs)} land: {chance(landed, runs, interval(landed, runs), CONFIDENCE)}"
+            )
+        return f"{count(done)} of {count(self.total)} runs, {count(round(rate))} runs/s; {estimate}"
