@@ -35,7 +35,7 @@ MCR_FN real real_of_bits(real_word bits) { return bits_as<real>(bits); }
 MCR_FN real infinity() { return real_of_bits(word_exponent); }
 MCR_FN real not_a_number() { return real_of_bits(word_exponent + (real_word(1) << (real_fraction - 1))); }
 
-/// Number of an integer; exact up to 2^24 in magnitude in the float build.
+/// Number of an integer, exact up to 2^24 in magnitude in the float build; of a truth value, 0 or 1.
 MCR_FN real real_of(int n) { return static_cast<real>(n); }
 MCR_FN real real_of(unsigned n) { return static_cast<real>(n); }
 MCR_FN real real_of(bool truth) { return static_cast<real>(truth ? 1 : 0); }
@@ -96,11 +96,23 @@ MCR_FN real floor_real(real x) {
     return size < shift ? below : x;
 }
 
-/// Integer part, kept inside [lower, upper] (both within +-2^24); NaN becomes `lower`.
-MCR_FN int to_int(real x, int lower, int upper) { return static_cast<int>(clamp(x, real_of(lower), real_of(upper))); }
+/// Nearest integer, ties to even, kept inside +-2^22; NaN becomes -2^22. From the bits and not by a cast: g++ 12 makes
+/// trunc(x) of a cast to int and back, and that is -0 where the integer was 0.
+MCR_FN int round_to_int(real x) {
+    real const shifted = clamp(x, real(-4194304), real(4194304)) + rounding_shift;
+    return static_cast<int>(static_cast<real_integer>(bits_of(shifted) - bits_of(rounding_shift)));
+}
 
-/// Nearest integer, ties to even, kept inside +-2^22; NaN becomes -2^22.
-MCR_FN int round_to_int(real x) { return static_cast<int>(nearest_whole(clamp(x, real(-4194304), real(4194304)))); }
+/// The same, kept inside [lower, upper]; NaN becomes `lower`.
 MCR_FN int round_to_int(real x, int lower, int upper) { return clamp(round_to_int(x), lower, upper); }
+
+/// Integer part (towards zero), kept inside [lower, upper], both within +-2^22; NaN becomes `lower`.
+MCR_FN int to_int(real x, int lower, int upper) {
+    real const inside = clamp(x, real_of(lower), real_of(upper));
+    real const nearest = nearest_whole(inside);
+    int const too_high = static_cast<int>((inside > 0) & (nearest > inside));
+    int const too_low = static_cast<int>((inside < 0) & (nearest < inside));
+    return round_to_int(inside) - too_high + too_low;
+}
 
 }  // namespace mcr

@@ -2,8 +2,8 @@
 
 import ctypes
 import dataclasses
+import functools
 import hashlib
-import os
 import pathlib
 import platform
 import re
@@ -21,7 +21,8 @@ FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trap
 ISA_FLAGS = ["-march=x86-64-v3"] if platform.machine() in ("x86_64", "AMD64") else []
 REAL_FLAGS = {"float": [], "double": ["-DMCR_REAL_DOUBLE"]}
 
-# Values cross the border as rows of float64: a number, bool or enum in one column, a struct of reals or an array in one per member.
+# Values cross the border as rows of float64: a number, bool or enum takes one column, a struct of reals or an array one
+# per member.
 BORDER = """
 #include "real.h"
 namespace border {
@@ -59,7 +60,7 @@ SCRATCH_COLUMNS = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Compiler:
-    """One C++ compiler with the flags of the CPU kernels; its outputs are cached by the digest of all they depend on."""
+    """One C++ compiler with the flags of the CPU kernels; outputs are cached by the digest of all they depend on."""
 
     program: str
     version: str
@@ -76,7 +77,7 @@ class Compiler:
                 if done.returncode != 0:
                     numbered = "\n".join(f"{number:4} {line}" for number, line in enumerate(source.splitlines(), 1))
                     raise RuntimeError(f"{self.program} refused the probe:\n{done.stderr}\n{numbered}")
-                os.replace(fresh, path)
+                fresh.replace(path)
         return path
 
     def library(self, source: str, flags: Sequence[str] = ()) -> ctypes.CDLL:
@@ -88,97 +89,136 @@ class Compiler:
         return self._output(source, ["-S", *flags], ".s").read_text()
 
 
+def find_compiler(name: str, config: pytest.Config) -> Compiler | None:
+    """The first program of that name on the path, if any."""
+    found = [path for program in COMPILERS[name] if (path := shutil.which(program))]
+    if not found:
+        return None
+    version = subprocess.run([found[0], "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    return Compiler(found[0], version, pathlib.Path(config.cache.mkdir("probes")))
+
+
 @pytest.fixture(params=list(COMPILERS))
 def compiler(request: pytest.FixtureRequest) -> Compiler:
     """Each compiler present; a test that asks for it runs once on each."""
-    found = [path for name in COMPILERS[request.param] if (path := shutil.which(name))]
-    if not found:
+    found = find_compiler(request.param, request.config)
+    if found is None:
         pytest.skip(f"{request.param} is not installed")
-    version = subprocess.run([found[0], "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
-    return Compiler(found[0], version, pathlib.Path(request.config.cache.mkdir("probes")))
+    return found
 
 
 @pytest.fixture
 def probe(compiler: Compiler) -> Callable[..., Callable]:
-    """Make a numpy function of any C++ expression over the kernel headers.
+    """`make_probe` of each compiler present; a test that asks for it runs once on each.
 
-    >>> root = probe("real.h", "square_root(x)")                                      # arguments="real x"
+    >>> root = probe("real.h", "square_root(x)")
     >>> root(np.array([1.0, 4.0]))
     array([1., 2.])
-    >>> turn = probe("quat.h", "rotate(q_BS, v_S)", "Quat q_BS, Vec3 v_S")            # (..., 4), (..., 3) -> (..., 3)
-    >>> probe("philox.h", ["words.a", "words.b"], "unsigned run",                     # a list: one array each
-    ...       prepare="Words4 const words = make_draws(7, run).words(Stream::imu_noise, 0);")
-    >>> probe("altimeter.h", ["range.value", "range.valid"], "real height, int tick",
-    ...       preamble="constexpr Altimeter device() { Altimeter a{}; a.range_max = 5e3f; return a; }",
-    ...       prepare="Range const range = measure_range(device(), height, make_draws(7, 0), tick);")
+    """
+    return functools.partial(make_probe, compiler)
 
-    headers: one name or a list, relative to kernels/mcrisk.
+
+@pytest.fixture
+def every_probe(request: pytest.FixtureRequest) -> list[Callable[..., Callable]]:
+    """`make_probe` of all compilers present, to compare them in one test."""
+    found = [find_compiler(name, request.config) for name in COMPILERS]
+    return [functools.partial(make_probe, compiler) for compiler in found if compiler is not None]
+
+
+@pytest.fixture
+def x86_64() -> None:
+    """Skips the test on other processors: it reads their instructions."""
+    if not ISA_FLAGS:
+        pytest.skip("reads x86-64 instructions")
+
+
+def make_probe(
+    compiler: Compiler,
+    headers: str | Sequence[str],
+    expression: str | Sequence[str],
+    arguments: str = "real x",
+    *,
+    prepare: str = "",
+    preamble: str = "",
+    real: str = "float",
+    flags: Sequence[str] = (),
+) -> Callable[..., np.ndarray | tuple[np.ndarray, ...]]:
+    """A numpy function of any C++ expression over the kernel headers.
+
+    >>> root = probe("real.h", "square_root(x)")                            # of "real x", unless told otherwise
+    >>> turn = probe("quat.h", "rotate(q_BS, v_S)", "Quat q_BS, Vec3 v_S")  # (..., 4), (..., 3) -> (..., 3)
+    >>> draw = probe("philox.h", ["words.a", "words.b"], "unsigned run",    # a list of expressions: a tuple of arrays
+    ...              prepare="Words4 const words = make_draws(7, run).words(Stream::imu_noise, 0);")
+    >>> sees = probe("altimeter.h", ["range.value", "range.valid"], "real height, int tick",
+    ...              preamble="MCR_FN Altimeter device() { Altimeter a{}; a.range_max = 5000; return a; }",
+    ...              prepare="Range const range = measure_range(device(), height, make_draws(7, 0), tick);")
+
+    headers: one name or several, relative to kernels/mcrisk.
     expression: what is returned; a list of expressions returns a tuple of arrays.
     arguments: C++ parameters, each a number, bool, enum or struct made of `real` only (Vec3, Quat, your own).
-    prepare: C++ statements before the expressions, once per element.
-    preamble: C++ declarations at namespace scope (constants, structs, helper functions); all of this is inside namespace mcr.
-    real: "float" or "double", the build to ask. flags: more compiler flags, e.g. ["-O0"].
+    prepare: C++ statements in front of the expressions, executed for each element.
+    preamble: C++ declarations at namespace scope (constants, structs, functions); like all of this, inside `mcr`.
+    real: "float" or "double", the build that is asked.
+    flags: more compiler flags, such as "-O0".
 
-    The function takes arrays of numbers (float64 at the border, then cast to the C++ type: integers are exact to 2^53), lets them
-    broadcast, and returns float64 arrays; float results are exact in them, so bits can be compared. A struct occupies the last axis.
-    Compiled libraries are kept in pytest's cache under the digest of their source, headers, flags and compiler.
+    The function takes numbers or arrays, lets them broadcast, and returns float64 arrays; structs and C arrays occupy
+    the last axis. Values are float64 at the border and cast to and from the C++ types, so floats keep their bits and
+    integers are exact to 2^53. Compiled libraries stay in pytest's cache under the digest of source, headers, flags
+    and compiler.
     """
+    expressions = [expression] if isinstance(expression, str) else list(expression)
+    headers = [headers] if isinstance(headers, str) else headers
+    parameters = [parameter.strip().rsplit(maxsplit=1) for parameter in arguments.split(",") if parameter.strip()]
+    source = _probe_source(headers, expressions, parameters, prepare, preamble)
+    library = compiler.library(source, [*REAL_FLAGS[real], *flags])
+    columns_in = list((ctypes.c_int * len(parameters)).in_dll(library, "probe_columns_in"))
 
-    def make(
-        headers: str | Sequence[str],
-        expression: str | Sequence[str],
-        arguments: str = "real x",
-        *,
-        prepare: str = "",
-        preamble: str = "",
-        real: str = "float",
-        flags: Sequence[str] = (),
-    ) -> Callable:
-        expressions = [expression] if isinstance(expression, str) else list(expression)
-        headers = [headers] if isinstance(headers, str) else headers
-        parameters = [parameter.rsplit(maxsplit=1) for parameter in arguments.split(",") if parameter.strip()]
-        source = _probe_source(headers, expressions, parameters, prepare, preamble)
-        library = compiler.library(source, [*REAL_FLAGS[real], *flags])
-        columns_in = list((ctypes.c_int * len(parameters)).in_dll(library, "probe_columns_in"))
+    def run(table: np.ndarray, results: np.ndarray) -> list[int]:
+        columns_out = np.zeros(len(expressions), np.int32)
+        pointers = [ctypes.c_void_p(array.ctypes.data) for array in (table, results, columns_out)]
+        library.probe_run(ctypes.c_longlong(len(table)), *pointers)
+        return list(map(int, columns_out))
 
-        def run(table: np.ndarray, results: np.ndarray) -> list[int]:
-            columns_out = np.zeros(len(expressions), np.int32)
-            pointers = [ctypes.c_void_p(array.ctypes.data) for array in (table, results, columns_out)]
-            library.probe_run(ctypes.c_longlong(len(table)), *pointers)
-            return list(map(int, columns_out))
+    def call(*values: object) -> np.ndarray | tuple[np.ndarray, ...]:
+        if len(values) != len(parameters):
+            raise TypeError(f"probe of ({arguments}): expected {len(parameters)} arrays, got {len(values)}")
+        blocks = []
+        for value, columns in zip(values, columns_in, strict=True):
+            array = np.asarray(value, np.float64)
+            blocks.append(array if columns else array[..., np.newaxis])
+        shape = np.broadcast_shapes(*(block.shape[:-1] for block in blocks))
+        blocks = [np.broadcast_to(block, (*shape, block.shape[-1])) for block in blocks]
+        table = np.concatenate(blocks, axis=-1).reshape(int(np.prod(shape)), -1)
+        if table.shape[1] != sum(max(1, columns) for columns in columns_in):
+            raise TypeError(f"probe of ({arguments}): expected last axes of {columns_in}, got {table.shape[1]} columns")
+        table = np.ascontiguousarray(table)
+        columns_out = run(table[:1], np.empty(SCRATCH_COLUMNS))  # the first row tells the shapes of the results
+        widths = [max(1, columns) for columns in columns_out]
+        results = np.empty((len(table), sum(widths)))
+        run(table, results)
+        parts = np.split(results, np.cumsum(widths)[:-1], axis=1)
+        ends = [(columns,) if columns else () for columns in columns_out]
+        answers = tuple(part.reshape(shape + end) for part, end in zip(parts, ends, strict=True))
+        return answers[0] if isinstance(expression, str) else answers
 
-        def call(*values: object) -> np.ndarray | tuple[np.ndarray, ...]:
-            if len(values) != len(parameters):
-                raise TypeError(f"probe of ({arguments}): expected {len(parameters)} arrays, got {len(values)}")
-            arrays = [np.asarray(value, np.float64) for value in values]
-            rows = [array if columns else array[..., np.newaxis] for array, columns in zip(arrays, columns_in, strict=True)]
-            shape = np.broadcast_shapes(*(row.shape[:-1] for row in rows))
-            rows = [np.broadcast_to(row, (*shape, max(1, columns))) for row, columns in zip(rows, columns_in, strict=True)]
-            table = np.ascontiguousarray(np.concatenate(rows, axis=-1).reshape(int(np.prod(shape)), -1))
-            columns_out = run(table[:1], np.empty(SCRATCH_COLUMNS))  # the first row tells the shapes of the results
-            widths = [max(1, columns) for columns in columns_out]
-            results = np.empty((len(table), sum(widths)))
-            run(table, results)
-            parts = np.split(results, np.cumsum(widths)[:-1], axis=1)
-            answers = [part.reshape((*shape, columns) if columns else shape) for part, columns in zip(parts, columns_out, strict=True)]
-            return answers[0] if isinstance(expression, str) else tuple(answers)
-
-        return call
-
-    return make
+    return call
 
 
-def _probe_source(headers: Sequence[str], expressions: Sequence[str], parameters: list[list[str]], prepare: str, preamble: str) -> str:
+def _probe_source(
+    headers: Sequence[str], expressions: Sequence[str], parameters: list[list[str]], prepare: str, preamble: str
+) -> str:
     includes = "".join(f'#include "{header}"\n' for header in headers)
     columns = ", ".join(f"__is_class({kind}) ? border::columns<{kind}> : 0" for kind, _ in parameters)
-    takes = "".join(f"        {kind} const {name} = border::take<{kind}>(in);\n" for kind, name in parameters)
-    gives = "".join(f"        columns_out[{k}] = border::give(out, {expression});\n" for k, expression in enumerate(expressions))
+    takes = "".join(f"        {kind} const {name} = border::take<{kind}>(row_in);\n" for kind, name in parameters)
+    gives = "".join(
+        f"        columns_out[{k}] = border::give(row_out, {text});\n" for k, text in enumerate(expressions)
+    )
     return f"""{includes}{BORDER}
 namespace mcr {{
 {preamble}
 extern "C" {{
 extern int const probe_columns_in[] = {{{columns}}};
-void probe_run(long long count, double const* in, double* out, int* columns_out) {{
+void probe_run(long long count, double const* row_in, double* row_out, int* columns_out) {{
     for (long long element = 0; element < count; ++element) {{
 {takes}        {prepare}
 {gives}    }}
