@@ -43,6 +43,7 @@ struct Navigation {
     real inflate_sigma;          ///< [m] > 0, default 500 m. Height uncertainty added by the inflate policy.
     real underweight;            ///< [] >= 0, default 0.2. Underweighting of altimeter updates.
     real map_sigma;              ///< [m] > 0, default 15 m. One-sigma knowledge of the ground's height.
+    real error_time;             ///< [s] > 0, default 5 s. Correlation time of map, scale and pointing errors of aiding sensors.
     real gravity_sigma;          ///< [m s^-2] >= 0, default 3e-4 m/s^2. One-sigma unmodelled gravity assumed on board.
     real altitude_weight;        ///< [] 0 .. 1, default 0.35. Fixed gain of altitude at the ground.
     real altitude_ceiling;       ///< [m] > 0, default 15240 m. Height at which the fixed gain of altitude is zero.
@@ -192,13 +193,19 @@ struct Scalar {
     real x, z, vx, vz;           // plane row
     real y, vy;                  // cross row
     real innovation;
-    real variance;
+    real noise;                  // variance of the white part of the measurement error
+    real constant;               // variance of the part that stays: map, scale factor, pointing
 };
 
-/// Variance of the innovation: H P H^T + R.
+/// Variance of one sample as the gain sees it: an error that lasts `time` is averaged once per `time`, not once per sample.
+MCR_FN real gain_variance(Scalar const& s, real time, int period_ticks) {
+    return s.noise + s.constant * maximum(time / seconds(period_ticks), real(1));
+}
+
+/// Variance of the innovation of one sample, for the gate: H P H^T + R.
 MCR_FN real innovation_variance(NavigationMemory const& memory, Scalar const& s) {
     real const h[4] = {s.x, s.z, s.vx, s.vz};
-    real sum = s.variance;
+    real sum = s.noise + s.constant;
     MCR_UNROLL(36)
     for (int i = 0; i < 4; ++i) {
         real row = real(0);
@@ -218,8 +225,10 @@ MCR_FN Quat turned(Quat const& q_BS, real pitch, real lateral) {
     return renormalise(multiply(from_rotation_vector(turn_S), q_BS));
 }
 
-/// Kalman update by one scalar; with `accepted` false nothing changes. `underweight` widens H P H^T in the gain only.
-MCR_FN void update(Estimate& estimate, NavigationMemory& memory, Scalar const& s, real underweight, bool accepted) {
+/// Kalman update by one scalar of error variance `variance`; with `accepted` false nothing changes. `underweight` widens
+/// H P H^T in the gain only.
+MCR_FN void update(Estimate& estimate, NavigationMemory& memory, Scalar const& s, real variance, real underweight,
+                   bool accepted) {
     real const h[4] = {s.x, s.z, s.vx, s.vz};
     real gain[6];
     real spread = real(0);
@@ -235,7 +244,7 @@ MCR_FN void update(Estimate& estimate, NavigationMemory& memory, Scalar const& s
     real const* const c = memory.cross;
     real const side[3] = {s.y * c[0] + s.vy * c[1], s.y * c[1] + s.vy * c[3], s.y * c[2] + s.vy * c[4]};
     spread += s.y * side[0] + s.vy * side[1];
-    real const total = (real(1) + underweight) * spread + s.variance;
+    real const total = (real(1) + underweight) * spread + variance;
     real const weight = select(accepted, real(1) / total, real(0));
     real const step = weight * s.innovation;
     estimate.position_S.x += gain[0] * step;
@@ -289,9 +298,12 @@ MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigatio
     real const slant = maximum(range.distance, real(0));
     real const noise = altimeter.noise * altimeter.noise + altimeter.noise_fraction * altimeter.noise_fraction * slant * slant;
     real const ground = navigation.map_sigma / cosine;
+    real const factor = altimeter.noise_fraction * slant;
+    real const sine2 = maximum(real(1) - cosine * cosine, real(0));
+    real const pointing = slant * slant * sine2 / (cosine * cosine) * memory.plane[packed(6, 4, 4)];
     real const scale = real(1) / cosine;
-    Scalar s{up.x * scale, up.z * scale, real(0), real(0), real(0), real(0),
-             range.distance - predicted, noise + ground * ground};
+    Scalar const s{up.x * scale, up.z * scale, real(0), real(0), real(0), real(0), range.distance - predicted,
+                   noise, ground * ground + factor * factor + pointing};
 
     // gate
     real const spread = innovation_variance(memory, s);
@@ -319,11 +331,9 @@ MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigatio
     real const height = sphere_height(gravity.radius, estimate.position_S);
     real const weight = clamp(navigation.altitude_weight * (real(1) - height / navigation.altitude_ceiling), real(0), real(1));
     real const lift = select(accepted & fixed, weight * s.innovation * cosine, real(0));
-    update(estimate, memory, s, navigation.underweight, accepted & !fixed);
+    real const variance = gain_variance(s, navigation.error_time, altimeter.period_ticks);
+    update(estimate, memory, s, variance, navigation.underweight, accepted & !fixed);
     estimate.position_S = estimate.position_S + lift * up;
-    // the map's error is constant, not white: height never becomes better known than the map
-    real const floor_variance = navigation.map_sigma * navigation.map_sigma * real(0.25);
-    memory.plane[packed(6, 1, 1)] = maximum(memory.plane[packed(6, 1, 1)], floor_variance);
     return Verdict{select(usable, select(accepted, 1, -1), 0), select(range.valid, s.innovation, real(0))};
 }
 
@@ -334,14 +344,17 @@ MCR_FN void use_speeds(Estimate& estimate, NavigationMemory& memory, Navigation 
     MCR_UNROLL(36)
     for (int beam = 0; beam < 3; ++beam) {
         Vec3 const beam_S = rotate_inverse(estimate.q_BS, beam_direction(velocimeter, beam));
-        real const sigma = velocimeter.noise + real(0.002) * norm(estimate.velocity_S);
+        // scale factor 0.3 % and pointing 2 mrad stay, both in proportion to speed
+        real const constant = real(0.0036) * norm(estimate.velocity_S);
         Scalar const s{real(0), real(0), beam_S.x, beam_S.z, real(0), beam_S.y,
-                       speeds.speed[beam] - dot(beam_S, estimate.velocity_S), sigma * sigma};
+                       speeds.speed[beam] - dot(beam_S, estimate.velocity_S), velocimeter.noise * velocimeter.noise,
+                       constant * constant};
         real const spread = innovation_variance(memory, s);
         bool const inside = s.innovation * s.innovation <= navigation.gate_sigma * navigation.gate_sigma * spread;
         bool const accepted = speeds.valid[beam] & (inside | fixed);
         real const share = select(accepted & fixed, navigation.velocity_weight * s.innovation, real(0));
-        update(estimate, memory, s, real(0), accepted & !fixed);
+        real const variance = gain_variance(s, navigation.error_time, velocimeter.period_ticks);
+        update(estimate, memory, s, variance, real(0), accepted & !fixed);
         estimate.velocity_S = estimate.velocity_S + share * beam_S;
     }
 }
@@ -352,17 +365,19 @@ MCR_FN bool use_fix(Estimate& estimate, NavigationMemory& memory, Navigation con
     real const angle = arctangent2(estimate.position_S.x, estimate.position_S.z + gravity.radius);
     SineCosine const turn = sine_cosine(angle);
     real const shrink = gravity.radius / norm(from_centre(gravity, estimate.position_S));
-    real const variance = fix.sigma * fix.sigma + camera.tie_sigma * camera.tie_sigma;
+    real const noise = fix.sigma * fix.sigma;
+    real const tie = camera.tie_sigma * camera.tie_sigma;
     bool const kalman = navigation.mode == NavigationMode::kalman;
     Scalar const along{turn.cosine * shrink, -turn.sine * shrink, real(0), real(0), real(0), real(0),
-                       fix.arc - gravity.radius * angle, variance};
-    Scalar const side{real(0), real(0), real(0), real(0), real(1), real(0), fix.y - estimate.position_S.y, variance};
+                       fix.arc - gravity.radius * angle, noise, tie};
+    Scalar const side{real(0), real(0), real(0), real(0), real(1), real(0), fix.y - estimate.position_S.y, noise, tie};
     real const gate = navigation.gate_sigma * navigation.gate_sigma;
     bool const along_inside = along.innovation * along.innovation <= gate * innovation_variance(memory, along);
     bool const side_inside = side.innovation * side.innovation <= gate * innovation_variance(memory, side);
     bool const accepted = fix.valid & kalman & along_inside & side_inside;
-    update(estimate, memory, along, real(0), accepted);
-    update(estimate, memory, side, real(0), accepted);
+    real const variance = gain_variance(along, navigation.error_time, camera.period_ticks);
+    update(estimate, memory, along, variance, real(0), accepted);
+    update(estimate, memory, side, variance, real(0), accepted);
     return accepted & fix.false_match;
 }
 
