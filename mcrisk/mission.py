@@ -152,6 +152,11 @@ class Mission:
         forget_other_form(path, entries)
         if path in TABLES or path in schema.fields:
             entries[path] = Entry(si(change))
+        elif path == "mass.budget" and isinstance(change, (list, tuple)):
+            burns = [
+                {key: si(part) for key, part in one.items()} if isinstance(one, Mapping) else one for one in change
+            ]
+            entries[path] = Entry(burns)
         elif path in LISTS:
             entries[path] = Entry(change)
         elif path.startswith("dispersions."):

@@ -67,6 +67,8 @@ def test_a_stated_mass_at_ignition_replaces_the_budget(small):
     assert mission.replace({"mass.at_pdi": 700.0}).value("propulsion.propellant") == 360.0
     assert mission.replace({"propulsion.propellant": "300 kg"}).mass_at_pdi == 640.0
     assert mission.replace({"mass.budget.0.delta_v": 0.0}).value("propulsion.propellant") == 660.0
+    fresh = [{"name": "one", "delta_v": 800.0, "isp": "318 s"}]
+    assert mission.replace({"mass.budget": fresh}).mass_at_pdi == mission.mass_at_pdi
 
 
 def test_a_mass_that_leaves_no_propellant_is_an_impossible_design(small):
