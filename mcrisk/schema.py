@@ -31,7 +31,6 @@ one file, so they cannot disagree; a real C++ parser would need a compiler at ru
 
 from __future__ import annotations
 
-import argparse
 import functools
 import re
 import sys
@@ -764,6 +763,8 @@ class _Flattener:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    import argparse  # at build time alone: importing mcrisk stays fast
+
     parser = argparse.ArgumentParser(prog="schema.py", description="Reads the kernel headers at build time.")
     parser.add_argument("folder", type=Path, help="folder of the headers: kernels/mcrisk")
     parser.add_argument("--params-bytes", action="store_true", help="print sizeof(Params)")
