@@ -1,0 +1,133 @@
+"""Every build of the kernel that runs on a CPU, made once per content: libraries, shim, PTX.
+
+Each is a function (params, seed, first, count) -> records of `schema.record_dtype(4)`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ptx_executor
+
+from mcrisk.backends import build, nvrtc
+from mcrisk.native import kernel_digest, kernel_folder
+from mcrisk.schema import load_schema
+
+Records = np.ndarray[Any, np.dtype[Any]]
+Fly = Callable[[bytes, int, int, int], Records]
+
+TOOLS = Path(__file__).parent
+SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+
+
+class Workshop:
+    """Builds in `folder`, under names that are digests of all they depend on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record = load_schema().record_dtype(4)
+
+    @functools.cached_property
+    def params_options(self) -> list[str]:
+        """The layout guard of both compilers."""
+        return [f"-DMCR_PARAMS_BYTES={load_schema().params_bytes(4)}"]
+
+    def library(self, command: Sequence[str], variant: str, scalar: bool = False) -> Fly:
+        """kernels/descend.cpp by one compiler for one instruction set; `scalar`: one run at a time."""
+        source = kernel_folder() / "descend.cpp"
+        line = [*command, *build.flags(variant), "-fPIC", "-shared", f"-I{source.parent}", str(source)]
+        path = self._made(line, "so", kernel_digest())
+        function = getattr(ctypes.CDLL(str(path)), "mcr_descend_scalar" if scalar else "mcr_descend")
+        function.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p)
+        function.restype = None
+
+        def fly(params: bytes, seed: int, first: int, count: int) -> Records:
+            records = np.zeros(count, self.record)
+            function(params, seed, first, count, records.ctypes.data)
+            return records
+
+        return fly
+
+    def shim(self, command: Sequence[str], options: Sequence[str] = ("-O2",)) -> Fly:
+        """kernels/descend.cu as C++ through shim.h, as a program of its own so that sanitizers can be in it."""
+        flags = ["-std=c++17", "-ffp-contract=off", "-fno-math-errno", *self.params_options, *options]
+        line = [*command, *flags, f"-I{TOOLS}", f"-I{kernel_folder()}", str(TOOLS / "shim_main.cpp")]
+        texts = [(TOOLS / name).read_text() for name in ("shim.h", "shim_main.cpp")]
+        program = self._made(line, "shim", kernel_digest(), *texts)
+        given, written = self.folder / f"params-{os.getpid()}", self.folder / f"records-{os.getpid()}"
+
+        def fly(params: bytes, seed: int, first: int, count: int) -> Records:
+            given.write_bytes(params)
+            words = [str(program), str(given), str(seed), str(first), str(count), str(written)]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            assert done.returncode == 0 and not done.stderr, done.stderr
+            records = np.fromfile(written, self.record)
+            given.unlink(), written.unlink()
+            return records
+
+        return fly
+
+    def ptx(self, architecture: str = "compute_90") -> Fly:
+        """The PTX that NVRTC makes of kernels/descend.cu, statement by statement on the CPU."""
+        module = self.ptx_module(self.ptx_text(architecture))
+
+        def fly(params: bytes, seed: int, first: int, count: int) -> Records:
+            words = self.record.itemsize // 4
+            columns, rows = (np.zeros(count * words, np.uint32) for _ in range(2))
+            place, of_rows = (array.ctypes.data.to_bytes(8, "little") for array in (columns, rows))
+            runs = count.to_bytes(4, "little")
+            arguments = [params, seed.to_bytes(8, "little"), first.to_bytes(8, "little"), runs, place]
+            module.launch("descend", -(-count // 32), 32, arguments)
+            module.launch("gather", -(-count * words // 32), 32, [place, runs, of_rows])
+            return rows.view(self.record)
+
+        return fly
+
+    def ptx_text(self, architecture: str) -> str:
+        """The PTX of kernels/descend.cu for a virtual architecture."""
+        source = nvrtc.read_source(kernel_folder())
+        options = nvrtc.load().options(architecture, self.params_options)
+        path = self.folder / f"{nvrtc.digest_of((source.digest, *options))[:16]}.ptx"
+        if not path.is_file():
+            nvrtc.write_atomically(path, nvrtc.load().compile(source, architecture, self.params_options).ptx.encode())
+        return path.read_text()
+
+    def ptx_module(self, text: str) -> ptx_executor.PtxModule:
+        """A PTX text built for the host."""
+        tool = Path(ptx_executor.__file__).read_text()
+        return ptx_executor.PtxModule(text, self.folder, nvrtc.digest_of((text, tool))[:16])
+
+    def _made(self, line: Sequence[str], suffix: str, *contents: str) -> Path:
+        """The product of a compiler line, made unless it is there."""
+        version = subprocess.run([line[0], "--version"], capture_output=True, text=True, check=True).stdout
+        key = hashlib.sha256("\0".join((*line, version, *contents)).encode()).hexdigest()[:16]
+        path = self.folder / f"{key}.{suffix}"
+        if not path.is_file():
+            partial = path.with_suffix(f".{os.getpid()}")
+            done = subprocess.run([*line, "-o", str(partial)], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{' '.join(line)}\n{done.stderr}"
+            partial.replace(path)
+        return path
+
+
+def difference(expected: Records, actual: Records) -> str:
+    """The first run and field whose bits differ, or nothing."""
+    if expected.tobytes() == actual.tobytes():
+        return ""
+    if len(expected) != len(actual):
+        return f"{len(expected)} records against {len(actual)}"
+    words = len(expected.dtype.names or ())
+    a, b = (records.view(np.uint32).reshape(len(records), words) for records in (expected, actual))
+    run, word = np.argwhere(a != b)[0]
+    name = (expected.dtype.names or ())[word]
+    count = len(np.unique(np.argwhere(a != b)[:, 0]))
+    left, right = (f"{r[name][run]!r} ({w[run, word]:08x})" for r, w in ((expected, a), (actual, b)))
+    return f"{count} of {len(a)} runs differ, first run {run}: {name} {left} against {right}"
