@@ -80,6 +80,22 @@ struct Columns {
     }
 };
 
+/// The words of a case as values of the loop: a struct read from memory member by member reaches clang's vectoriser as pairs
+/// of floats, which it refuses.
+template <class T>
+MCR_FN T words_of(T const& source) {
+    constexpr int words = static_cast<int>(sizeof(T) / 4);
+    typename Columns<T>::Block block;
+    unsigned const* const from = reinterpret_cast<unsigned const*>(&source);
+#if defined(__clang__)
+#pragma unroll
+#else
+#pragma GCC unroll 1024
+#endif
+    for (int w = 0; w < words; ++w) block.word[w] = from[w];
+    return bits_as<T>(block);
+}
+
 struct Tile {
     Columns<State> state;
     Columns<Run> run;
@@ -93,43 +109,43 @@ struct Tile {
 MCR_FN void lane_guide(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     bool const frozen = state.ended != 0;
-    do_guide(params, state, tick);
+    do_guide(words_of(params), state, tick);
     tile.state.store_unless(frozen, lane, state);
 }
 MCR_FN void lane_control(Tile& tile, Params const& params, int lane) {
     State state = tile.state.load(lane);
     bool const frozen = state.ended != 0;
-    do_control(params, state);
+    do_control(words_of(params), state);
     tile.state.store_unless(frozen, lane, state);
 }
 MCR_FN void lane_propagate(Tile& tile, Params const& params, int tick, int index, int lane) {
     State state = tile.state.load(lane);
     bool const frozen = state.ended != 0;
-    do_propagate(params, tile.run.load(lane), state, tick, index);
+    do_propagate(words_of(params), tile.run.load(lane), state, tick, index);
     tile.state.store_unless(frozen, lane, state);
 }
 MCR_FN void lane_integrate(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     bool const frozen = state.ended != 0;
-    do_integrate(params, tile.run.load(lane), state, tile.draws(lane), tick);
+    do_integrate(words_of(params), tile.run.load(lane), state, tile.draws(lane), tick);
     tile.state.store_unless(frozen, lane, state);
 }
 MCR_FN void lane_altimeter(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     bool const frozen = state.ended != 0;
-    do_altimeter(params, tile.run.load(lane), state, tile.draws(lane), tick);
+    do_altimeter(words_of(params), tile.run.load(lane), state, tile.draws(lane), tick);
     tile.state.store_unless(frozen, lane, state);
 }
 MCR_FN void lane_velocimeter(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     bool const frozen = state.ended != 0;
-    do_velocimeter(params, tile.run.load(lane), state, tile.draws(lane), tick);
+    do_velocimeter(words_of(params), tile.run.load(lane), state, tile.draws(lane), tick);
     tile.state.store_unless(frozen, lane, state);
 }
 MCR_FN void lane_camera(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     bool const frozen = state.ended != 0;
-    do_camera(params, tile.run.load(lane), state, tile.draws(lane), tick);
+    do_camera(words_of(params), tile.run.load(lane), state, tile.draws(lane), tick);
     tile.state.store_unless(frozen, lane, state);
 }
 MCR_FN void lane_drift(Tile& tile, int tick, int lane) {
@@ -141,7 +157,7 @@ MCR_FN void lane_drift(Tile& tile, int tick, int lane) {
 MCR_FN void lane_watch(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     bool const frozen = state.ended != 0;
-    do_watch(params, tile.run.load(lane), state, tick);
+    do_watch(words_of(params), tile.run.load(lane), state, tick);
     tile.state.store_unless(frozen, lane, state);
 }
 

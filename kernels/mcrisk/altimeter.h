@@ -29,7 +29,7 @@ struct Altimeter {
 
 /// One reading.
 struct Range {
-    bool valid;
+    Flag valid;
     real distance;          // [m]
 };
 
@@ -51,7 +51,7 @@ MCR_FN Range measure_range(Altimeter const& altimeter, Terrain const& terrain, G
                         ((struck.altimeter_lost == 1) & (distance * cosine < faults.altimeter_lost_height));
     bool const valid = (distance > altimeter.range_min) & (distance < reach) & !silent & (u.a >= altimeter.dropout) &
                        (cosine > sine_cosine(altimeter.incidence_max).cosine);
-    return Range{valid, reading};
+    return Range{select(valid, 1, 0), reading};
 }
 
 }  // namespace mcr

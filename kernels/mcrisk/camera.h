@@ -24,8 +24,8 @@ struct Camera {
 
 /// One fix.
 struct Fix {
-    bool valid;
-    bool false_match;
+    Flag valid;
+    Flag false_match;
     real arc;               // [m] downrange distance along the ground
     real y;                 // [m] cross-range
     real sigma;             // [m] one-sigma noise, known on board
@@ -46,7 +46,7 @@ MCR_FN Fix measure_fix(Camera const& camera, real clearance, real arc, real y, D
     real const error_x = select(wrong, (real(2) * u.b - real(1)) * camera.false_extent, sigma * n.a);
     real const error_y = select(wrong, (real(2) * u.c - real(1)) * camera.false_extent, sigma * n.b);
     bool const seen = (clearance > camera.height_min) & (clearance < camera.height_max);
-    return Fix{seen, wrong, arc + camera.tie_sigma * tie.a + error_x,
+    return Fix{select(seen, 1, 0), select(wrong, 1, 0), arc + camera.tie_sigma * tie.a + error_x,
                y + camera.tie_sigma * tie.b + error_y, sigma};
 }
 

@@ -73,17 +73,17 @@ MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Dra
     Events& events = state.events;
     real const clearance = ground_clearance(world.terrain, world.gravity, truth.position_S) - world.touchdown.cg_height;
     real const believed = sphere_height(params.world.gravity.radius, state.estimate.position_S) - params.world.touchdown.cg_height;
-    bool const first = range.valid & (events.altimeter_seen == 0);
+    bool const first = (range.valid == 1) & (events.altimeter_seen == 0);
     events.acquisition_height = select(first, clearance, events.acquisition_height);
     events.acquisition_speed = select(first, norm(truth.velocity_S), events.acquisition_speed);
     events.acquisition_error = select(first, believed - clearance, events.acquisition_error);
-    events.altimeter_seen = select(range.valid, 1, events.altimeter_seen);
-    events.altimeter_silent = select(range.valid, 0, events.altimeter_silent);
+    events.altimeter_seen = select(range.valid == 1, 1, events.altimeter_seen);
+    events.altimeter_silent = select(range.valid == 1, 0, events.altimeter_silent);
     Verdict const verdict = use_range(state.estimate, state.navigation, params.onboard.navigation, params.world.altimeter,
                                       params.world.terrain, params.world.gravity, range);
     events.altimeter_used = verdict.used;
     events.altimeter_innovation = verdict.innovation;
-    events.altimeter_range = select(range.valid, range.distance, real(-1));
+    events.altimeter_range = select(range.valid == 1, range.distance, real(-1));
 }
 
 /// Velocimeter and its use.
@@ -92,7 +92,7 @@ MCR_FN void do_velocimeter(Params const& params, Run const& run, State& state, D
     real const clearance = state.truth.clearance + world.touchdown.cg_height;
     BeamSpeeds const speeds = measure_speeds(world.velocimeter, run.struck, clearance, state.truth.velocity_S, state.truth.q_BS,
                                              draws, tick);
-    bool const some = speeds.valid[0] | speeds.valid[1] | speeds.valid[2];
+    bool const some = speeds.valid[0] + speeds.valid[1] + speeds.valid[2] > 0;
     state.events.velocimeter_silent = select(some, 0, state.events.velocimeter_silent);
     use_speeds(state.estimate, state.navigation, params.onboard.navigation, params.world.velocimeter, speeds);
 }

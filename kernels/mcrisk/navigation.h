@@ -311,7 +311,7 @@ MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigatio
     bool const absolute_gate = (navigation.gate_window > real(0)) | (navigation.gate_fraction > real(0));
     bool const inside = select(absolute_gate, absolute(s.innovation) <= window,
                                s.innovation * s.innovation <= navigation.gate_sigma * navigation.gate_sigma * spread);
-    bool const usable = range.valid & (memory.failed == 0);
+    bool const usable = (range.valid == 1) & (memory.failed == 0);
 
     // policy after gate_count rejections in a row
     bool const again = usable & !inside & (memory.rejected + 1 >= navigation.gate_count);
@@ -334,7 +334,7 @@ MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigatio
     real const variance = gain_variance(s, navigation.error_time, altimeter.period_ticks);
     update(estimate, memory, s, variance, navigation.underweight, accepted & !fixed);
     estimate.position_S = estimate.position_S + lift * up;
-    return Verdict{select(usable, select(accepted, 1, -1), 0), select(range.valid, s.innovation, real(0))};
+    return Verdict{select(usable, select(accepted, 1, -1), 0), select(range.valid == 1, s.innovation, real(0))};
 }
 
 /// Velocimeter update, beam by beam.
@@ -351,7 +351,7 @@ MCR_FN void use_speeds(Estimate& estimate, NavigationMemory& memory, Navigation 
                        constant * constant};
         real const spread = innovation_variance(memory, s);
         bool const inside = s.innovation * s.innovation <= navigation.gate_sigma * navigation.gate_sigma * spread;
-        bool const accepted = speeds.valid[beam] & (inside | fixed);
+        bool const accepted = (speeds.valid[beam] == 1) & (inside | fixed);
         real const share = select(accepted & fixed, navigation.velocity_weight * s.innovation, real(0));
         real const variance = gain_variance(s, navigation.error_time, velocimeter.period_ticks);
         update(estimate, memory, s, variance, real(0), accepted & !fixed);
@@ -374,11 +374,11 @@ MCR_FN bool use_fix(Estimate& estimate, NavigationMemory& memory, Navigation con
     real const gate = navigation.gate_sigma * navigation.gate_sigma;
     bool const along_inside = along.innovation * along.innovation <= gate * innovation_variance(memory, along);
     bool const side_inside = side.innovation * side.innovation <= gate * innovation_variance(memory, side);
-    bool const accepted = fix.valid & kalman & along_inside & side_inside;
+    bool const accepted = (fix.valid == 1) & kalman & along_inside & side_inside;
     real const variance = gain_variance(along, navigation.error_time, camera.period_ticks);
     update(estimate, memory, along, variance, real(0), accepted);
     update(estimate, memory, side, variance, real(0), accepted);
-    return accepted & fix.false_match;
+    return accepted & (fix.false_match == 1);
 }
 
 /// One-sigma uncertainty along a direction in the plane: of position (offset 0) or velocity (offset 2).

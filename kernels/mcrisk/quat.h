@@ -23,13 +23,13 @@ struct Quat {
 
 MCR_FN Quat identity() { return {1, 0, 0, 0}; }
 
-MCR_FN Vec3 vector_part(Quat q) { return {q.x, q.y, q.z}; }
+MCR_FN Vec3 vector_part(Quat const& q) { return {q.x, q.y, q.z}; }
 
-MCR_FN Quat operator+(Quat a, Quat b) { return {a.w + b.w, a.x + b.x, a.y + b.y, a.z + b.z}; }
-MCR_FN Quat operator*(real s, Quat q) { return {s * q.w, s * q.x, s * q.y, s * q.z}; }
+MCR_FN Quat operator+(Quat const& a, Quat const& b) { return {a.w + b.w, a.x + b.x, a.y + b.y, a.z + b.z}; }
+MCR_FN Quat operator*(real s, Quat const& q) { return {s * q.w, s * q.x, s * q.y, s * q.z}; }
 
 /// Hamilton's product a (x) b.
-MCR_FN Quat multiply(Quat a, Quat b) {
+MCR_FN Quat multiply(Quat const& a, Quat const& b) {
     return {fused(-a.z, b.z, fused(-a.y, b.y, fused(-a.x, b.x, a.w * b.w))),
             fused(-a.z, b.y, fused(a.y, b.z, fused(a.x, b.w, a.w * b.x))),
             fused(a.z, b.x, fused(a.y, b.w, fused(-a.x, b.z, a.w * b.y))),
@@ -37,15 +37,15 @@ MCR_FN Quat multiply(Quat a, Quat b) {
 }
 
 /// q_CS from q_CB and q_BS.
-MCR_FN Quat compose(Quat q_CB, Quat q_BS) { return multiply(q_BS, q_CB); }
+MCR_FN Quat compose(Quat const& q_CB, Quat const& q_BS) { return multiply(q_BS, q_CB); }
 
 /// The inverse: q_SB from q_BS.
-MCR_FN Quat conjugate(Quat q) { return {q.w, -q.x, -q.y, -q.z}; }
+MCR_FN Quat conjugate(Quat const& q) { return {q.w, -q.x, -q.y, -q.z}; }
 
 namespace detail {
 
 /// (w, u) (x) v (x) (w, -u) of a unit quaternion: v + 2 u x (u x v + w v).
-MCR_FN Vec3 sandwich(real w, Vec3 u, Vec3 v) {
+MCR_FN Vec3 sandwich(real w, Vec3 const& u, Vec3 const& v) {
     Vec3 const t = {fused(u.y, v.z, fused(-u.z, v.y, w * v.x)), fused(u.z, v.x, fused(-u.x, v.z, w * v.y)),
                     fused(u.x, v.y, fused(-u.y, v.x, w * v.z))};
     Vec3 const twice = 2 * u;
@@ -56,15 +56,15 @@ MCR_FN Vec3 sandwich(real w, Vec3 u, Vec3 v) {
 }  // namespace detail
 
 /// v_B from v_S.
-MCR_FN Vec3 rotate(Quat q_BS, Vec3 v_S) { return detail::sandwich(q_BS.w, -vector_part(q_BS), v_S); }
+MCR_FN Vec3 rotate(Quat const& q_BS, Vec3 const& v_S) { return detail::sandwich(q_BS.w, -vector_part(q_BS), v_S); }
 
 /// v_S from v_B.
-MCR_FN Vec3 rotate_inverse(Quat q_BS, Vec3 v_B) { return detail::sandwich(q_BS.w, vector_part(q_BS), v_B); }
+MCR_FN Vec3 rotate_inverse(Quat const& q_BS, Vec3 const& v_B) { return detail::sandwich(q_BS.w, vector_part(q_BS), v_B); }
 
-MCR_FN real norm_squared(Quat q) { return fused(q.z, q.z, fused(q.y, q.y, fused(q.x, q.x, q.w * q.w))); }
+MCR_FN real norm_squared(Quat const& q) { return fused(q.z, q.z, fused(q.y, q.y, fused(q.x, q.x, q.w * q.w))); }
 
 /// q at unit length; the zero quaternion becomes the identity.
-MCR_FN Quat normalise(Quat q) {
+MCR_FN Quat normalise(Quat const& q) {
     real const length = square_root(norm_squared(q));
     bool const usable = length != 0;
     real const factor = 1 / select(usable, length, real(1));
@@ -72,10 +72,10 @@ MCR_FN Quat normalise(Quat q) {
 }
 
 /// q nearer to unit length, by one Newton step: a relative error e of the length becomes 1.5 e^2.
-MCR_FN Quat renormalise(Quat q) { return fused(real(-0.5), norm_squared(q), real(1.5)) * q; }
+MCR_FN Quat renormalise(Quat const& q) { return fused(real(-0.5), norm_squared(q), real(1.5)) * q; }
 
 /// q_BS of a frame B that is S turned by `turn` [rad] (exponential map), |turn| <= 2e4.
-MCR_FN Quat from_rotation_vector(Vec3 turn) {
+MCR_FN Quat from_rotation_vector(Vec3 const& turn) {
     real const square = norm_squared(turn);
     real const angle = square_root(square);
     SineCosine const half = sine_cosine(real(0.5) * angle);
@@ -87,7 +87,7 @@ MCR_FN Quat from_rotation_vector(Vec3 turn) {
 }
 
 /// The same for |turn| <= 1, at a third of the cost: one step of an integration.
-MCR_FN Quat from_small_rotation_vector(Vec3 turn) {
+MCR_FN Quat from_small_rotation_vector(Vec3 const& turn) {
     // cos(angle / 2) and sin(angle / 2) / angle as series of the squared half angle
     real const square = real(0.25) * norm_squared(turn);
     real cosine, ratio;
@@ -104,7 +104,7 @@ MCR_FN Quat from_small_rotation_vector(Vec3 turn) {
 }
 
 /// The turn [rad], at most half a turn long, that takes S to B; the inverse of from_rotation_vector.
-MCR_FN Vec3 rotation_vector_of(Quat q_BS) {
+MCR_FN Vec3 rotation_vector_of(Quat const& q_BS) {
     real const sign = sign_of(q_BS.w);  // q and -q are one attitude
     Vec3 const u = sign * vector_part(q_BS);
     real const sine = norm(u);
@@ -114,20 +114,20 @@ MCR_FN Vec3 rotation_vector_of(Quat q_BS) {
 }
 
 /// d q_BS / dt of a body that turns at omega_BS_B [rad s^-1].
-MCR_FN Quat rate_of_change(Quat q_BS, Vec3 omega_BS_B) {
+MCR_FN Quat rate_of_change(Quat const& q_BS, Vec3 const& omega_BS_B) {
     return real(0.5) * multiply(q_BS, {0, omega_BS_B.x, omega_BS_B.y, omega_BS_B.z});
 }
 
-MCR_FN Quat select(bool condition, Quat yes, Quat no) {
+MCR_FN Quat select(bool condition, Quat const& yes, Quat const& no) {
     return {select(condition, yes.w, no.w), select(condition, yes.x, no.x), select(condition, yes.y, no.y),
             select(condition, yes.z, no.z)};
 }
 
-MCR_FN bool is_finite(Quat q) { return all(is_finite(q.w), is_finite(vector_part(q))); }
+MCR_FN bool is_finite(Quat const& q) { return all(is_finite(q.w), is_finite(vector_part(q))); }
 
 /// q_BS from the axes of B in S components (unit, right-handed).
 /// Source: S. W. Shepperd, J. Guidance and Control 1 (1978) 223.
-MCR_FN Quat from_axes(Vec3 x_S, Vec3 y_S, Vec3 z_S) {
+MCR_FN Quat from_axes(Vec3 const& x_S, Vec3 const& y_S, Vec3 const& z_S) {
     // four times the products of two components of q_BS; those with the largest component are kept
     real const ww = 1 + x_S.x + y_S.y + z_S.z;
     real const xx = 1 + x_S.x - y_S.y - z_S.z;

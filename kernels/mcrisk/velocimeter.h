@@ -22,7 +22,7 @@ struct Velocimeter {
 
 /// Speeds along the beams; a beam points away from the lander, positive when receding from the ground.
 struct BeamSpeeds {
-    bool valid[3];
+    Flag valid[3];
     real speed[3];          // [m s^-1]
 };
 
@@ -49,7 +49,7 @@ MCR_FN BeamSpeeds measure_speeds(Velocimeter const& velocimeter, Struck const& s
     for (int beam = 0; beam < 3; ++beam) {
         Vec3 const beam_S = rotate_inverse(q_BS, beam_direction(velocimeter, beam));
         speeds.speed[beam] = dot(beam_S, velocity_S) * (real(1) + velocimeter.scale) + velocimeter.noise * noise[beam];
-        speeds.valid[beam] = works & (chance[beam] >= velocimeter.dropout) & (beam_S.z < real(-0.2));
+        speeds.valid[beam] = select(all(works, chance[beam] >= velocimeter.dropout, beam_S.z < real(-0.2)), 1, 0);
     }
     return speeds;
 }
