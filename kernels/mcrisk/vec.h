@@ -30,7 +30,7 @@ MCR_FN real norm(Vec3 const& a) { return square_root(norm_squared(a)); }
 /// Direction of a; zero for a zero vector.
 MCR_FN Vec3 unit(Vec3 const& a) {
     real const length = norm(a);
-    return (1 / (length > 0 ? length : real(1))) * a;
+    return (1 / select(length == 0, real(1), length)) * a;
 }
 
 /// Component by component products: a diagonal matrix times a vector.

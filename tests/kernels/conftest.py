@@ -154,8 +154,8 @@ def make_probe(
     ...              prepare="Range const range = measure_range(device(), height, make_draws(7, 0), tick);")
 
     headers: one name or several, relative to kernels/mcrisk.
-    expression: what is returned; a list of expressions returns a tuple of arrays.
-    arguments: C++ parameters, each a number, bool, enum or struct made of `real` only (Vec3, Quat, your own).
+    expression: what is returned, a number, bool, enum, C array or struct of `real`; of a list, a tuple of arrays.
+    arguments: C++ parameters, each a number, bool, enum or struct of `real` only (Vec3, Quat, your own).
     prepare: C++ statements in front of the expressions, executed for each element.
     preamble: C++ declarations at namespace scope (constants, structs, functions); like all of this, inside `mcr`.
     real: "float" or "double", the build that is asked.
@@ -188,7 +188,7 @@ def make_probe(
             blocks.append(array if columns else array[..., np.newaxis])
         shape = np.broadcast_shapes(*(block.shape[:-1] for block in blocks))
         blocks = [np.broadcast_to(block, (*shape, block.shape[-1])) for block in blocks]
-        table = np.concatenate(blocks, axis=-1).reshape(int(np.prod(shape)), -1)
+        table = np.concatenate([*blocks, np.empty((*shape, 0))], axis=-1).reshape(int(np.prod(shape)), -1)
         if table.shape[1] != sum(max(1, columns) for columns in columns_in):
             raise TypeError(f"probe of ({arguments}): expected last axes of {columns_in}, got {table.shape[1]} columns")
         table = np.ascontiguousarray(table)
@@ -198,7 +198,7 @@ def make_probe(
         run(table, results)
         parts = np.split(results, np.cumsum(widths)[:-1], axis=1)
         ends = [(columns,) if columns else () for columns in columns_out]
-        answers = tuple(part.reshape(shape + end) for part, end in zip(parts, ends, strict=True))
+        answers = tuple(part.reshape(shape + end)[()] for part, end in zip(parts, ends, strict=True))
         return answers[0] if isinstance(expression, str) else answers
 
     return call
@@ -217,7 +217,7 @@ def _probe_source(
 namespace mcr {{
 {preamble}
 extern "C" {{
-extern int const probe_columns_in[] = {{{columns}}};
+extern int const probe_columns_in[] = {{{columns or 0}}};
 void probe_run(long long count, double const* row_in, double* row_out, int* columns_out) {{
     for (long long element = 0; element < count; ++element) {{
 {takes}        {prepare}
