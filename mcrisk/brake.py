@@ -6,7 +6,6 @@ Polar equations of motion about the Moon's centre (Battin 1999, 3.3) with the la
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Braking", "fly_braking"]
 
 STEP = 0.5  # [s]
+HANDOVER = 8.0  # [s] of time to go at which the approach takes over from a law that aims at a point (guidance.h)
 PEAK = 0.94  # [] of full thrust at the peak of a law that commands thrust
 
 
@@ -132,28 +132,21 @@ def _dsouza(mission: Mission, thrust: float, mass: float, exhaust: float, gate: 
     def peak(distance: float) -> float:
         return _fly_dsouza(mission, thrust, mass, exhaust, gate, distance).peak - PEAK
 
-    speed = kepler_speed(mission)
-    short = 0.35 * speed**2 * mass / thrust
-    long = 2.5 * short
-    try:
-        distance = _bisect(peak, short, long)
-    except ValueError:
+    # the shortest range that works: longer ones burn more propellant
+    short = 0.35 * kepler_speed(mission) ** 2 * mass / thrust
+    ranges = [short * 1.05**k for k in range(24)]
+    enough = next((k for k, distance in enumerate(ranges) if peak(distance) < 0), None)
+    if enough is None:
         raise ImpossibleDesign(
             f"{mission.name}: D'Souza's law asks for more than {PEAK:.0%} of the thrust at every ignition range up to "
-            f"{long / 1e3:.0f} km",
+            f"{ranges[-1] / 1e3:.0f} km",
             remedy="more thrust, or another guidance.dsouza_gamma",
-        ) from None
-    return _fly_dsouza(mission, thrust, mass, exhaust, gate, distance)
-
-
-def _bisect(function: Callable[[float], float], low: float, high: float) -> float:
-    """The zero of a falling function, to a relative 1e-4."""
-    if function(low) < 0 or function(high) > 0:
-        raise ValueError
+        )
+    low, high = ranges[max(enough - 1, 0)], ranges[enough]
     while high - low > 1e-4 * high:
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if function(middle) > 0 else (low, middle)
-    return 0.5 * (low + high)
+        low, high = (middle, high) if peak(middle) > 0 else (low, middle)
+    return _fly_dsouza(mission, thrust, mass, exhaust, gate, high)
 
 
 def _fly_dsouza(mission: Mission, thrust: float, mass: float, exhaust: float, gate: _Gate, distance: float) -> Braking:
@@ -166,7 +159,7 @@ def _fly_dsouza(mission: Mission, thrust: float, mass: float, exhaust: float, ga
     goal_velocity = (gate.forward, -gate.descent_rate)
     time = 2.0 * distance / flight.forward
     peak = 0.0
-    while time > 2.0 and flight.time < 2000.0 and flight.radius > site:
+    while flight.forward > gate.forward + 1.0 and time > HANDOVER and flight.time < 2000.0 and flight.radius > site:
         s, c = math.sin(flight.angle), math.cos(flight.angle)
         position = (flight.radius * s, flight.radius * c)
         velocity = (flight.climb * s + flight.forward * c, flight.climb * c - flight.forward * s)
@@ -180,8 +173,7 @@ def _fly_dsouza(mission: Mission, thrust: float, mass: float, exhaust: float, ga
         moving = (away[0] + time * goal_velocity[0], away[1] + time * goal_velocity[1])
         push = [-4 * relative[k] / held - 6 * moving[k] / held**2 - pull[k] for k in range(2)]
         size = math.hypot(*push)
-        if time > 20.0:
-            peak = max(peak, size * flight.mass / thrust)
+        peak = max(peak, size * flight.mass / thrust)
         share = min(1.0, thrust / (size * flight.mass))
         lift = share * (push[0] * s + push[1] * c)
         level = share * (push[0] * c - push[1] * s)

@@ -300,6 +300,8 @@ MCR_FN real exhaust_speed(Propulsion const& propulsion) {
     return standard_gravity * (propulsion.main.thrust + ring) / maximum(flow, real(1e-6));
 }
 
+constexpr real handover_time = real(8);  ///< [s] of time to go at which the approach takes over from a law that aims at a point.
+
 /// One guidance cycle: phase, thrust direction, throttle and duty until the next.
 MCR_FN void guide(Guidance const& guidance, Propulsion const& propulsion, Gravity const& gravity, real feet,
                   Estimate const& estimate, GuidanceMemory& memory, int tick) {
@@ -318,7 +320,7 @@ MCR_FN void guide(Guidance const& guidance, Propulsion const& propulsion, Gravit
     bool const slow = b.forward_speed <= guidance.gate_speed_forward + real(0.5) * cycle * real(3);
     bool const out_of_time = burning > guidance.brake_time_max;
     bool const low = b.height < real(0.5) * guidance.gate_height;
-    bool const arrived = (guidance.braking_law != BrakingLaw::explicit_thrust) & (memory.time_to_go < real(2));
+    bool const arrived = (guidance.braking_law != BrakingLaw::explicit_thrust) & (memory.time_to_go < handover_time);
     bool const brakes_done = (phase == Phase::brake) & !ignites & (slow | out_of_time | low | arrived);
     phase = brakes_done ? Phase::approach : phase;
     bool const last_metres = (phase == Phase::approach) & (b.height < guidance.terminal_height);
