@@ -166,7 +166,10 @@ class ReferenceDesign:
 def _design_reference(mission: Mission, plant: Plant, settle: Any) -> ReferenceDesign:
     """Four nodes: gate, end of the main engine (or 1 km), last metres, ground."""
     retained = _retains_main(mission, plant)
-    off = settle("guidance.main_off_height", 0.0 if retained else 1000.0)
+    # a main engine that cannot be throttled below the landing weight is cut as soon as the approach begins
+    lowest = plant.thrust_main * mission.value("propulsion.main.throttle_min")
+    pushes_up = lowest > 0.8 * plant.mass_landing * plant.gravity
+    off = settle("guidance.main_off_height", 0.0 if retained else 10_000.0 if pushes_up else 1000.0)
     middle = off if 200.0 < off < 2500.0 else 1000.0
     low = max(float(mission.value("guidance.terminal_height")), 10.0)
     top = max(2.5 * middle, min(3000.0, 0.8 * mission.value("altimeter.range_max")))
