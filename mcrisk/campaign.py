@@ -142,7 +142,8 @@ def state(missions: Sequence[Mission], seed: int = 0, real: int = 4) -> Campaign
         cases.append(Case(name, packed, title=mission.title, mission=designed.to_toml()))
     if first and not cases:
         raise first
-    return Campaign("+".join(case.name for case in cases), tuple(cases), seed, kernel_digest(), real, tuple(impossible))
+    name = cases[0].name + (f"+{len(cases) - 1}" if len(cases) > 1 else "")
+    return Campaign(name, tuple(cases), seed, kernel_digest(), real, tuple(impossible))
 
 
 def slug(name: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 import typer
 
 from mcrisk.errors import InfrastructureError, McriskError, MistakeError
+from mcrisk.ledger import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -145,12 +145,12 @@ def run(
     if found is None:
         check_folder(folder)
         tell(
-            f"{campaign.name}: {_count(wanted)} runs{' of each' if len(campaign.cases) > 1 else ''}, seed {number}, "
+            f"{campaign.name}: {count(wanted)} runs{' of each' if len(campaign.cases) > 1 else ''}, seed {number}, "
             f"backend {device.name} ({device.describe()}), confidence 0.95, keep {keep}, into {folder}"
         )
         from mcrisk.progress import Progress
 
-        with Progress(wanted * len(campaign.cases)) as progress:
+        with Progress(wanted * len(campaign.cases), [case.name for case in campaign.cases]) as progress:
             found = fly(campaign, wanted, device, keep=chosen, folder=folder, progress=progress)
     return _present(found, folder, as_json)
 
@@ -369,7 +369,7 @@ def _found(folder: Path, campaign: Campaign, runs: int, keep: Keep) -> Any:
     have = int(present["runs"].min())
     if have < runs or not all((folder / name).is_file() for name in kept_files(keep, len(campaign.cases))):
         return None
-    tell(f"{folder} has {_count(have)} runs of this campaign already")
+    tell(f"{folder} has {count(have)} runs of this campaign already")
     return present
 
 
@@ -387,7 +387,7 @@ def _present(dataset: Any, folder: Path, as_json: bool) -> int:
     for case in told["cases"]:
         if case["invalid"] > INVALID_SHARE * case["runs"]:
             tell(
-                f"mcrisk: {case['name']}: {_count(case['invalid'])} of {_count(case['runs'])} runs are invalid "
+                f"mcrisk: {case['name']}: {count(case['invalid'])} of {count(case['runs'])} runs are invalid "
                 f"(their numbers left the finite range), more than 1 in 10 000; the results are in {folder}"
             )
             return InfrastructureError.exit_code
@@ -418,7 +418,3 @@ def _table(*columns: str) -> Any:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
-
-
-def _count(number: int) -> str:
-    return re.sub(r"(?<=\d)(?=(\d{3})+$)", " ", str(number))

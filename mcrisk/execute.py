@@ -124,11 +124,12 @@ def execute(
             progress(done, tuple(tallies))
 
     plan = _Plan(len(campaign.cases), runs)
-    size = batch or (min(PILOT, backend.batch) if backend.name == "cpu" else backend.batch)
+    measured = batch is None and backend.name == "cpu"
+    size = batch or (min(PILOT, backend.batch) if measured else backend.batch)
     width = workers
-    while wave := plan.take(width, size, workers):
+    while wave := plan.take(width, size, workers if measured else 0):
         seconds = _fly_wave(fly, wave, workers, collect)
-        if batch is None and backend.name == "cpu":
+        if measured:
             rate = sum(one.count for one in wave) / max(sum(seconds), 1e-6)  # [run/s] of one worker
             size = max(TILE, int(rate * BATCH_SECONDS) // TILE * TILE)
         width = min(2 * width, workers * WAVE)
@@ -146,13 +147,14 @@ class _Plan:
         self.runs = runs
         self.left = [(case, 0) for case in reversed(range(cases))]
 
-    def take(self, batches: int, size: int, workers: int) -> list[Batch]:
-        """The next batches. The last ones are cut so that all workers end together."""
+    def take(self, batches: int, size: int, sharers: int = 0) -> list[Batch]:
+        """The next batches. The last ones are cut so that all `sharers` end together, in whole tiles."""
         remaining = sum(self.runs - first for _, first in self.left)
-        share = -(-remaining // workers)
-        if remaining <= batches * size and share > 0:
-            parts = -(-share // size)  # batches per worker
-            size = max(TILE, -(-share // (parts * TILE)) * TILE) if size >= TILE else size
+        if sharers and remaining <= batches * size:
+            share = -(-remaining // sharers)
+            parts = max(-(-share // size), 1)  # batches per worker
+            size = max(-(-share // (parts * TILE)), 1) * TILE
+            batches = remaining
         return list(self._cut(batches, size))
 
     def _cut(self, batches: int, size: int) -> Iterator[Batch]:

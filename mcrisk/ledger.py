@@ -28,13 +28,14 @@ def show(answer: dict[str, Any], console: Console, replay: str = "") -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    for case in answer["cases"]:
+    for place, case in enumerate(answer["cases"]):
         console.print(Text(headline(case), style="bold"))
         if losses := case["ledger"]:
             console.print(Padding(_losses(case, losses), (0, 0, 0, 2), expand=False))
             if replay:
                 first = max(losses, key=lambda row: int(row["count"]))["example_run"]
-                console.print(Text(f"  see one of them: mcrisk replay {replay} --run {first}", style="dim"))
+                which = f" --case {place}" if len(answer["cases"]) > 1 else ""
+                console.print(Text(f"  see one of them: mcrisk replay {replay} --run {first}{which}", style="dim"))
         console.print(Padding(_touchdowns(case), (0, 0, 0, 2), expand=False))
         if ellipse := _ellipse(case["landing_ellipse"]["landed"]):
             console.print(Text(f"  {ellipse}"))
@@ -122,7 +123,7 @@ def _touchdowns(case: dict[str, Any]) -> Table:
     group = "landed" if case["success_count"] else "all_contacts"
     metrics = case["metrics"][group]
     known = max((one["count"] for one in metrics.values()), default=0)
-    told = "landed runs" if group == "landed" else "runs that reached the ground"
+    told = f"landed run{'s' * (known != 1)}" if group == "landed" else "runs that reached the ground"
     table = _table(f"touchdown of {count(known)} {told}")
     for name in ("", "mean", "sigma", "1 % below", "median", "99 % below", " "):
         table.add_column(name, justify="right" if name.strip() else "left")

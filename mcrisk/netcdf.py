@@ -26,7 +26,8 @@ FILE_BYTES = 8 << 30  # largest file read
 def write(dataset: xr.Dataset, path: Path) -> None:
     """Write a netCDF file whole or not at all: beside its place, synced, then moved there."""
     complete = dataset.copy()
-    complete.attrs = dataset.attrs | {"content_digest": content_digest(dataset), "complete": np.int8(1)}
+    complete.attrs = dataset.attrs | {"content_digest": content_digest(dataset)}
+    complete.attrs |= {"checksum": _checksum(complete), "complete": np.int8(1)}
     encoding: dict[str, Any] = {}
     for name, one in complete.variables.items():
         if one.dtype == object and one.ndim == 1 and one.size > 1000:
@@ -68,11 +69,21 @@ def read(path: Path) -> xr.Dataset:
         raise MistakeError(str(path), f"at most {FILE_BYTES >> 30} GiB", f"{path.stat().st_size >> 30} GiB")
     remedy = "run the campaign again"
     try:
-        dataset = xr.load_dataset(path, engine="h5netcdf")
-    except Exception as error:  # h5py raises what it likes for torn files
-        raise InfrastructureError(f"{path}: not a complete results file ({error})", remedy=remedy) from error
-    if int(dataset.attrs.get("complete", 0)) != 1:
-        raise InfrastructureError(f"{path}: not a complete results file", remedy=remedy)
+        dataset = _decoded(xr.load_dataset(path, engine="h5netcdf"))
+        whole = int(dataset.attrs.get("complete", 0)) == 1
+        intact = dataset.attrs.get("checksum") == _checksum(dataset)
+    except Exception as error:  # h5py and xarray raise what they like for torn files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InfrastructureError(f"{path}: not a complete results file ({reason})", remedy=remedy) from error
+    if not whole:
+        raise InfrastructureError(f"{path}: not a complete results file of mcrisk", remedy=remedy)
+    if not intact:
+        raise InfrastructureError(f"{path}: its content is not what was written (checksum)", remedy=remedy)
+    return dataset
+
+
+def _decoded(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset as it was before `write` encoded its names."""
     for name, one in list(dataset.variables.items()):
         if "flag_names" in one.attrs:
             attrs = {key: value for key, value in one.attrs.items() if key not in ("flag_names", "flag_values")}
@@ -80,9 +91,6 @@ def read(path: Path) -> xr.Dataset:
         elif one.dtype.kind in "UT":
             dataset[name] = dataset[name].astype(object)
         dataset[name].encoding = {}
-    stored = dataset.attrs.get("content_digest")
-    if stored != content_digest(dataset):
-        raise InfrastructureError(f"{path}: its content is not what was written (checksum)", remedy=remedy)
     return dataset
 
 
@@ -99,6 +107,23 @@ def content_digest(dataset: xr.Dataset) -> str:
         head = json.dumps([name, list(map(str, one.dims)), list(one.shape), len(content)])
         whole.update(head.encode() + content)
     return whole.hexdigest()
+
+
+def _checksum(dataset: xr.Dataset) -> str:
+    """SHA-256 over all that a file holds, attributes included, but for itself."""
+    content = json.dumps(
+        [content_digest(dataset)]
+        + [
+            [str(name), key, np.asarray(value).tolist()]
+            for name, attrs in [
+                ("", dataset.attrs),
+                *((one, dataset[one].attrs) for one in sorted(dataset.variables, key=str)),
+            ]
+            for key, value in sorted(attrs.items())
+            if key not in ("checksum", "complete")
+        ]
+    )
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _sync(path: Path) -> None:

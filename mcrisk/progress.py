@@ -22,8 +22,8 @@ LINE_SECONDS = 10.0  # between lines where there is no terminal
 class Progress:
     """Called after each batch: runs done and tallies so far. Says nothing about work shorter than a few seconds."""
 
-    def __init__(self, total: int) -> None:
-        self.total = total
+    def __init__(self, total: int, cases: Sequence[str] = ()) -> None:
+        self.total, self.cases = total, cases
         self.success = load_schema().enums["Outcome"]["success"]
         self.start = self.told = time.monotonic()
         self.bar: Any = None
@@ -54,7 +54,8 @@ class Progress:
 
     def text(self, done: int, tallies: Sequence[Tally | None], now: float) -> str:
         """Runs, rate, and the estimate of the case that is flown now."""
-        tally = [one for one in tallies if one is not None][-1]
+        place, tally = [(place, one) for place, one in enumerate(tallies) if one is not None][-1]
+        name = f"{self.cases[place]}: " if len(self.cases) > 1 else ""
         runs, landed = tally.runs, int(tally.counts[self.success].sum())
         rate = done / max(now - self.start, 1e-3)
         if landed in (0, runs):
@@ -63,4 +64,4 @@ class Progress:
             estimate = (
                 f"{count(landed)} of {count(runs)} land: {chance(landed, runs, interval(landed, runs), CONFIDENCE)}"
             )
-        return f"{count(done)} of {count(self.total)} runs, {count(round(rate))} runs/s; {estimate}"
+        return f"{count(done)} of {count(self.total)} runs, {count(round(rate))} runs/s; {name}{estimate}"

@@ -1,0 +1,353 @@
+"""The command line: what it prints where, and how it refuses. Real flights of a shipped mission, a few of them."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mcrisk import api, cli, execute, native
+
+MISSION = "generic_small"
+
+
+@pytest.fixture
+def mcrisk(monkeypatch, capsys, tmp_path):
+    """mcrisk("run", ...) -> exit code, stdout, stderr; in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mcrisk", *map(str, arguments)])
+        code = cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def no_flights(monkeypatch):
+    """Fails the test when a run is flown."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a run was flown")
+
+    monkeypatch.setattr(execute, "execute", refuse)
+
+
+def test_run_prints_the_answer_on_stdout_and_its_choices_on_stderr(mcrisk):
+    code, out, err = mcrisk("run", MISSION, "--runs", "64", "--backend", "cpu")
+
+    assert code == 0
+    assert re.search(r"generic_small: \d+ of 64 runs land", out)
+    assert "95 % confidence" in out
+    assert "touchdown of" in out
+    assert "64 runs, seed 0, backend cpu" in err
+    assert "confidence 0.95, keep none" in err
+
+
+def test_no_probability_is_printed_without_its_interval(mcrisk):
+    """Every percentage of the answer is an end of an interval, beside one, or a confidence or quantile."""
+    _, out, _ = mcrisk("run", MISSION, "--runs", "64")
+
+    for line in out.splitlines():
+        for found in re.finditer(r"(\d[\d.]*) %", line):
+            rest = line[found.end() :]
+            known = "confidence" in rest or re.match(r" +\S+ to \S+ %", rest) or line[: found.start()].endswith("to ")
+            assert known or "median" in line, line
+
+
+def test_json_is_one_object_on_stdout_and_nothing_else(mcrisk):
+    code, out, _ = mcrisk("run", MISSION, "--runs", "48", "--seed", "3", "--json")
+    told = json.loads(out)
+
+    assert code == 0
+    assert out.count("\n") == 1
+    assert (told["seed"], told["complete"], told["cases"][0]["runs"]) == (3, True, 48)
+    assert told["cases"][0]["name"] == MISSION
+
+
+def test_the_same_campaign_is_not_flown_again(mcrisk, monkeypatch, request):
+    first = json.loads(mcrisk("run", MISSION, "--runs", "48", "--json")[1])
+    request.getfixturevalue("no_flights")
+    code, out, err = mcrisk("run", MISSION, "--runs", "32", "--json")
+
+    assert code == 0
+    assert json.loads(out) == first
+    assert "48 runs of this campaign already" in err
+
+
+def test_more_runs_of_the_same_campaign_are_flown(mcrisk):
+    mcrisk("run", MISSION, "--runs", "16")
+    told = json.loads(mcrisk("run", MISSION, "--runs", "32", "--json")[1])
+
+    assert told["cases"][0]["runs"] == 32
+    assert len(list(Path("mcrisk-runs").iterdir())) == 1
+
+
+def test_a_changed_value_is_another_campaign(mcrisk):
+    plain = json.loads(mcrisk("run", MISSION, "--runs", "16", "--json")[1])
+    changed = json.loads(mcrisk("run", MISSION, "--runs", "16", "--json", "--set", "limits.tilt=9 deg")[1])
+
+    assert plain["campaign"] != changed["campaign"]
+    assert len(list(Path("mcrisk-runs").iterdir())) == 2
+
+
+def test_results_of_another_campaign_are_never_overwritten(mcrisk, no_flights, tmp_path):
+    from mcrisk import netcdf
+    from mcrisk.campaign import Campaign, Case
+    from mcrisk.dataset import from_tallies
+    from mcrisk.schema import load_schema
+    from mcrisk.tally import tally
+
+    other = Campaign("other", (Case("other", b"0000"),), 0, "0" * 64)
+    records = load_schema().record_dtype()
+    import numpy as np
+
+    netcdf.write(from_tallies(other, [tally(np.zeros(8, records), 0)]), tmp_path / "kept" / api.RESULTS)
+    code, _, err = mcrisk("run", MISSION, "--runs", "16", "--out", "kept")
+
+    assert code == 2
+    assert "choose another --out" in err
+
+
+def test_show_reads_a_folder_and_a_mission(mcrisk):
+    told = json.loads(mcrisk("run", MISSION, "--runs", "32", "--json")[1])
+    by_mission = mcrisk("show", MISSION, "--json")
+    by_folder = mcrisk("show", told["folder"], "--json")
+
+    assert json.loads(by_mission[1]) == json.loads(by_folder[1]) == told
+    assert by_mission[0] == by_folder[0] == 0
+    assert "of 32 runs land" in mcrisk("show", MISSION)[1]
+
+
+def test_show_of_a_mission_that_was_not_run_says_how_to_run_it(mcrisk):
+    code, out, err = mcrisk("show", MISSION)
+
+    assert (code, out) == (2, "")
+    assert "run it first: mcrisk run generic_small" in err
+
+
+def test_several_missions_are_flown_through_the_same_worlds(mcrisk):
+    told = json.loads(mcrisk("run", MISSION, MISSION, "--runs", "32", "--json")[1])
+    one, other = told["cases"]
+
+    assert [one["name"], other["name"]] == ["generic_small#1", "generic_small#2"]
+    assert one["outcomes"] == other["outcomes"]
+    assert one["metrics"] == other["metrics"]
+
+
+@pytest.mark.parametrize("keep", ["losses", "all"])
+def test_kept_records_lie_beside_the_results(mcrisk, keep):
+    from mcrisk import netcdf
+
+    told = json.loads(mcrisk("run", MISSION, "--runs", "64", "--keep", keep, "--json")[1])
+    records = netcdf.read(Path(told["folder"]) / f"{keep}.nc")
+    case = told["cases"][0]
+
+    assert records.sizes["run"] == (64 if keep == "all" else 64 - case["success_count"])
+    assert (records.outcome == "success").sum() == (case["success_count"] if keep == "all" else 0)
+
+
+def test_a_replayed_run_ends_as_it_did_in_the_campaign(mcrisk):
+    """From the folder, by its stored parameters, and from the mission."""
+    from mcrisk import netcdf
+
+    folder = json.loads(mcrisk("run", MISSION, "--runs", "32", "--keep", "all", "--json")[1])["folder"]
+    record = netcdf.read(Path(folder) / "all.nc").isel(run=21)
+    by_folder = mcrisk("replay", folder, "--run", 21, "--out", "flights/one.nc")
+    by_mission = mcrisk("replay", MISSION, "--run", 21)
+    flight = netcdf.read(Path("flights/one.nc"))
+
+    assert by_folder[0] == by_mission[0] == 0
+    assert by_folder[1] == by_mission[1]
+    assert f"run 21 of generic_small: {record.outcome.item()}" in by_folder[1]
+    assert flight.attrs["final_tilt"] == float(record.tilt)
+    assert flight.attrs["final_miss_distance"] == float(record.miss_distance)
+    assert flight.sizes["time"] > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--runs", "1e30"], "runs: expected at most 1e12"),
+        (["--runs", "1e12345678"], "runs: expected a number that can be meant"),
+        (["--runs", "1e13"], "runs: expected at most 1e12"),
+        (["--runs", "0"], "at least 1, got 0"),
+        (["--runs", "-5"], "at least 1, got -5"),
+        (["--runs", "1.5"], "a whole number such as 10000 or 1e6, got '1.5'"),
+        (["--runs", "many"], "a whole number"),
+        (["--runs", "nan"], "a whole number"),
+        (["--runs", "inf"], "a whole number"),
+        (["--seed", "-1"], "seed: expected 0 .. 2^64 - 1, got -1"),
+        (["--seed", "18446744073709551616"], "seed: expected 0 .. 2^64 - 1"),
+        (["--seed", "x"], "seed: expected a whole number"),
+        (["--backend", "cpuu"], "did you mean 'cpu'?"),
+        (["--keep", "some"], "keep: expected none or losses or all, got 'some'"),
+        (["--runs", "1e9", "--keep", "all"], "keep losses"),
+        (["--set", "limits.tilt"], "--set: expected PATH=VALUE"),
+        (["--set", "limits.tild=9 deg"], "did you mean 'limits.tilt'?"),
+        (["--set", "limits.tilt=9 kg"], "limits.tilt: expected an angle"),
+        (["--set", "limits.tilt=9 deg", "--set", "limits.tilt=8 deg"], "each path once"),
+        (["--set", "vehicle.mass_dry=90 t"], "no propellant is left"),
+        (["--no-such"], "--no-such"),
+    ],
+)
+def test_a_mistake_is_one_clear_message_and_exit_code_2(mcrisk, no_flights, arguments, words):
+    code, out, err = mcrisk("run", MISSION, *arguments)
+
+    assert code == 2
+    assert out == ""
+    assert words in err
+    assert not Path("mcrisk-runs").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "show", "check"])
+def test_an_unknown_mission_suggests_the_nearest_one(mcrisk, command):
+    code, _, err = mcrisk(command, "generic_smal")
+
+    assert code == 2
+    assert "generic_small" in err
+
+
+def test_a_missing_mission_is_a_mistake(mcrisk):
+    assert mcrisk("run")[0] == 2
+
+
+def test_an_output_folder_that_cannot_be_is_refused_before_any_flight(mcrisk, no_flights, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    for out in ("file", "file/below", "/proc/nowhere"):
+        code, _, err = mcrisk("run", MISSION, "--out", out)
+
+        assert code == 2
+        assert f"{out}: expected a folder" in err
+        assert "choose another --out" in err
+
+
+def test_invalid_runs_are_written_and_fail_with_exit_code_4(mcrisk, monkeypatch):
+    """More than one run in ten thousand whose numbers failed."""
+    from mcrisk.backends.cpu import CpuBackend
+    from mcrisk.schema import load_schema
+
+    fly = CpuBackend.run
+
+    def spoilt(self, params, seed, first, count):
+        records = fly(self, params, seed, first, count)
+        records["outcome"][0] = load_schema().enums["Outcome"]["invalid"]
+        records["contact"][0] = 0
+        return records
+
+    monkeypatch.setattr(CpuBackend, "run", spoilt)
+    code, out, err = mcrisk("run", MISSION, "--runs", "16", "--json")
+
+    assert code == 4
+    assert json.loads(out)["cases"][0]["invalid"] > 0
+    assert json.loads(out)["cases"][0]["runs"] == 16
+    assert "runs are invalid" in err
+    assert mcrisk("show", MISSION)[0] == 4
+
+
+def test_an_impossible_design_is_listed_beside_possible_ones(mcrisk, tmp_path):
+    heavy = tmp_path / "heavy.toml"
+    heavy.write_text(f'base = "{MISSION}"\nname = "heavy"\n[vehicle]\nmass_dry = "90 t"\n')
+    code, out, err = mcrisk("run", MISSION, heavy, "--runs", "16", "--json")
+    told = json.loads(out)
+
+    assert code == 0
+    assert [case["name"] for case in told["cases"]] == [MISSION]
+    assert [one["name"] for one in told["impossible"]] == ["heavy"]
+    assert "heavy is left out" in err
+    assert mcrisk("run", heavy)[0] == 2
+
+
+def test_params_lists_paths_units_and_meanings(mcrisk):
+    code, out, _ = mcrisk("params", "limits.tilt")
+
+    assert code == 0
+    assert re.search(r"limits\.tilt +\[rad\] +\d+ deg", out)
+    assert mcrisk("params", "no_such_thing")[0] == 2
+    assert {"path", "unit", "default", "range", "description"} <= set(json.loads(mcrisk("params", "--json")[1])[0])
+
+
+def test_check_shows_the_design_and_flies_nothing(mcrisk, no_flights):
+    code, out, _ = mcrisk("check", MISSION)
+
+    assert code == 0
+    assert "generic_small: valid" in out
+    assert "guidance.ignition_range" in out
+    assert mcrisk("check", MISSION, "nothing.toml")[0] == 2
+
+
+def test_every_shipped_mission_passes_check(mcrisk):
+    from mcrisk.config import shipped
+
+    assert mcrisk("check", *shipped())[0] == 0
+
+
+def test_the_version_is_told(mcrisk):
+    from mcrisk import __version__
+
+    assert mcrisk("--version") == (0, f"mcrisk {__version__}\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_soon_with_exit_code_130_and_no_traceback(tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mcrisk", "run", MISSION, "--runs", "1e7", "--backend", "cpu", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "seed 0" in line:
+            break
+    time.sleep(1.0)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert out == ""
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.rglob("*.nc"))
+
+
+def test_the_documented_library_works_without_the_command_line(tmp_path):
+    """The example of the Python interface."""
+    import mcrisk as package
+
+    mission = package.load(MISSION)
+    result = package.run(mission, runs=32, seed=7, out=tmp_path / "kept")
+    records = package.records(mission, runs=32, seed=7)
+    flight = package.replay(mission, run=5, seed=7)
+
+    assert int(result.success_count) == int((records.outcome == "success").sum())
+    assert flight.attrs["outcome"] == records.outcome.sel(run=5).item()
+    assert (tmp_path / "kept" / api.RESULTS).is_file()
+
+
+def test_examples_of_the_documentation_run():
+    for module in (cli, api):
+        assert doctest.testmod(module).failed == 0
+
+
+def test_the_kernels_of_a_campaign_are_never_exchanged(mcrisk, monkeypatch):
+    folder = json.loads(mcrisk("run", MISSION, "--runs", "16", "--json")[1])["folder"]
+    monkeypatch.setattr(native, "kernel_digest", lambda: "1" * 64)
+    code, _, err = mcrisk("replay", folder, "--run", 3)
+
+    assert code == 2
+    assert "made with other kernels" in err
