@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from workshop import Workshop
+
     from mcrisk.backends import AbstractBackend
     from mcrisk.backends.gpu import GpuBackend
 
@@ -36,3 +39,14 @@ def backend(request: pytest.FixtureRequest) -> AbstractBackend:
     from mcrisk.backends import choose
 
     return request.getfixturevalue("gpu") if request.param == "gpu" else choose("cpu")
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Builds of the kernel; kept between test runs in the folder that MCRISK_TEST_CACHE names, if it is set."""
+    from workshop import Workshop
+
+    named = os.environ.get("MCRISK_TEST_CACHE")
+    folder = Path(named) if named else tmp_path_factory.mktemp("workshop")
+    folder.mkdir(parents=True, exist_ok=True)
+    return Workshop(folder)

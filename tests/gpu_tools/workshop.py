@@ -18,14 +18,21 @@ import numpy as np
 import ptx_executor
 
 from mcrisk.backends import build, nvrtc
-from mcrisk.native import kernel_digest, kernel_folder
+from mcrisk.native import config_folder, kernel_digest, kernel_folder
 from mcrisk.schema import load_schema
 
 Records = np.ndarray[Any, np.dtype[Any]]
 Fly = Callable[[bytes, int, int, int], Records]
 
 TOOLS = Path(__file__).parent
-SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+POISONS = (np.nan, np.inf, -np.inf, 1e38, 0.0, -1.0, 1e-42)
+SANITIZE = (
+    "-O1",
+    "-g",
+    "-fsanitize=address,undefined,float-cast-overflow",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+)
 
 
 class Workshop:
@@ -75,9 +82,9 @@ class Workshop:
 
         return fly
 
-    def ptx(self, architecture: str = "compute_90") -> Fly:
+    def ptx(self, architecture: str = "compute_90", optimise: bool = False) -> Fly:
         """The PTX that NVRTC makes of kernels/descend.cu, statement by statement on the CPU."""
-        module = self.ptx_module(self.ptx_text(architecture))
+        module = self.ptx_module(self.ptx_text(architecture), optimise)
 
         def fly(params: bytes, seed: int, first: int, count: int) -> Records:
             words = self.record.itemsize // 4
@@ -100,10 +107,9 @@ class Workshop:
             nvrtc.write_atomically(path, nvrtc.load().compile(source, architecture, self.params_options).ptx.encode())
         return path.read_text()
 
-    def ptx_module(self, text: str) -> ptx_executor.PtxModule:
+    def ptx_module(self, text: str, optimise: bool = False) -> ptx_executor.PtxModule:
         """A PTX text built for the host."""
-        tool = Path(ptx_executor.__file__).read_text()
-        return ptx_executor.PtxModule(text, self.folder, nvrtc.digest_of((text, tool))[:16])
+        return ptx_executor.PtxModule(text, self.folder, nvrtc.digest_of((text, repr(optimise)))[:16], optimise)
 
     def _made(self, line: Sequence[str], suffix: str, *contents: str) -> Path:
         """The product of a compiler line, made unless it is there."""
@@ -131,3 +137,37 @@ def difference(expected: Records, actual: Records) -> str:
     count = len(np.unique(np.argwhere(a != b)[:, 0]))
     left, right = (f"{r[name][run]!r} ({w[run, word]:08x})" for r, w in ((expected, a), (actual, b)))
     return f"{count} of {len(a)} runs differ, first run {run}: {name} {left} against {right}"
+
+
+@functools.cache
+def missions() -> dict[str, bytes]:
+    """The Params bytes of every shipped mission, by name."""
+    from mcrisk import mission, nominal, params
+
+    names = sorted(path.stem for path in (config_folder() / "missions").glob("*.toml"))
+    return {name: params.pack(nominal.design(mission.load(name))) for name in names}
+
+
+def poison_count() -> int:
+    """How many different blocks `poisoned` makes."""
+    return len(poison_paths()) * len(POISONS)
+
+
+@functools.cache
+def poison_paths() -> list[str]:
+    """The numbers that a wrong mission could carry."""
+    slots = load_schema().slots.items()
+    return [path for path, slot in slots if slot.base == "real" and slot.owner not in ("Scatter", "Simulation")]
+
+
+def poisoned(params: bytes, number: int) -> bytes:
+    """Params with one number made wrong: NaN, infinite, huge, zero, negative, tiny. Flights end after five minutes.
+
+    number: 0 .. poison_count() - 1 chooses which number and which value.
+    """
+    schema = load_schema()
+    block = np.frombuffer(params, schema.params_dtype(4)).copy()
+    block["simulation"]["time_max_ticks"] = np.minimum(block["simulation"]["time_max_ticks"], 3000)
+    kind, place = divmod(number, len(poison_paths()))
+    block.view(np.float32)[schema.slots[poison_paths()[place]].offset_bytes(4) // 4] = POISONS[kind]
+    return block.tobytes()

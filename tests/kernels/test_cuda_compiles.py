@@ -9,7 +9,7 @@ from mcrisk.errors import InfrastructureError
 from mcrisk.native import kernel_folder
 from mcrisk.schema import load_schema
 
-REGISTERS_MAX = 200  # [] per thread: two blocks of 128 threads on each multiprocessor
+REGISTERS_MAX = 168  # [] per thread: three blocks of 128 threads on each multiprocessor
 
 
 def options() -> list[str]:
@@ -17,7 +17,10 @@ def options() -> list[str]:
     return [f"-DMCR_PARAMS_BYTES={load_schema().params_bytes(4)}"]
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_100", "sm_120"])
+SLOW = [pytest.param(architecture, marks=pytest.mark.slow) for architecture in ("sm_100", "sm_120")]
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", *SLOW])
 def test_the_kernel_fits_the_registers_of_every_gpu(architecture, monkeypatch, tmp_path_factory):
     """From the ptxas lines of the NVRTC log: Ampere, Hopper, Blackwell, consumer Blackwell."""
     monkeypatch.setenv("MCRISK_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -31,7 +34,7 @@ def test_the_kernel_fits_the_registers_of_every_gpu(architecture, monkeypatch, t
 
 def test_a_wrong_layout_fails_the_build_in_words():
     """The static_assert closes the loop between the schema reader and the compiler."""
-    with pytest.raises(InfrastructureError, match="Params differs from what schema.py read"):
+    with pytest.raises(InfrastructureError, match=r"layout of Params differs from what schema\.py read"):
         nvrtc.load().compile(nvrtc.read_source(kernel_folder()), "compute_90", ["-DMCR_PARAMS_BYTES=4"])
 
 
@@ -55,7 +58,7 @@ def test_any_change_of_a_header_is_a_new_kernel(tmp_path, monkeypatch):
     assert image == healed.read_bytes()
     assert len({first, other, changed}) == 3
     assert usage.registers > 0
-    assert 0o700 == first.parent.stat().st_mode & 0o777
+    assert first.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_kernel_folder_that_others_can_write_is_refused(tmp_path, monkeypatch):

@@ -1,0 +1,116 @@
+"""The same bits everywhere: tiles, single runs, every compiler and instruction set, the GPU's code, the GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from workshop import Fly, Workshop, difference, missions, poison_count, poisoned
+
+from mcrisk.backends import build, cpu
+from mcrisk.native import library_variants
+from mcrisk.schema import load_schema
+
+SEED = 0x123456789ABCDEF
+FIRST = (1 << 32) - 20  # across the boundary of the low word of the run number
+CANONICAL_NAN = 0x7FC00000
+
+
+def test_tiles_and_single_runs_give_the_same_bits():
+    """Each installed library of this processor against the plain loop over runs, over every shipped mission."""
+    reference = cpu.CpuBackend()
+    for variant in fitting_variants():
+        backend = cpu.CpuBackend(variant)
+        for name, params in missions().items():
+            expected = reference.run_scalar(params, SEED, FIRST, 40)
+
+            assert difference(expected, backend.run(params, SEED, FIRST, 40)) == "", f"{name} {variant}"
+
+
+def test_a_run_is_the_same_in_any_batch():
+    """Batches of 1, 2, 15, 16, 17 and 23 runs, in any order, against one batch."""
+    backend = cpu.CpuBackend()
+    for name, params in missions().items():
+        expected = backend.run(params, SEED, FIRST, 74)
+        parts, first = [], 0
+        for count in (1, 2, 15, 16, 17, 23):
+            parts.append((first, count))
+            first += count
+        actual = np.concatenate([backend.run(params, SEED, FIRST + a, b) for a, b in reversed(parts)][::-1])
+
+        assert difference(expected, actual) == "", name
+
+
+def test_a_run_that_leaves_the_finite_numbers_has_one_canonical_record():
+    """Whatever became NaN first; tile and single run agree, lanes beside it are unharmed."""
+    backend = cpu.CpuBackend()
+    params = missions()["hakuto_r_m2"]
+    invalid = load_schema().enums["Outcome"]["invalid"]
+    seen = 0
+    for number in np.random.default_rng(0).choice(poison_count(), 80, replace=False):
+        block = poisoned(params, int(number))
+        expected = backend.run_scalar(block, SEED, 0, 3)
+
+        assert difference(expected, backend.run(block, SEED, 0, 3)) == "", f"poison {number}"
+        bad = expected[expected["outcome"] == invalid]
+        seen += len(bad)
+        assert len({record.tobytes() for record in bad}) <= 1
+        for name in expected.dtype.names:
+            if expected.dtype[name].kind == "f" and not (expected["outcome"] == invalid).any():
+                assert np.isfinite(expected[name]).all(), f"poison {number}: {name}"
+    assert seen > 0
+
+
+@pytest.mark.slow
+def test_every_compiler_gives_the_same_bits(workshop: Workshop):
+    """g++ and clang (where present), x86-64-v3 and v4 or the baseline, tiles and single runs, all missions."""
+    agree(
+        {
+            f"{name} {variant} {'scalar' if scalar else 'tile'}": workshop.library(command, variant, scalar)
+            for name, command in build.compilers().items()
+            for variant in fitting_variants()
+            for scalar in (False, True)
+        },
+        runs=100,
+        poisons=60,
+    )
+
+
+@pytest.mark.slow
+def test_the_gpu_entry_as_cpp_gives_the_same_bits(workshop: Workshop):
+    """kernels/descend.cu through the shim."""
+    agree({name: workshop.shim(command) for name, command in build.compilers().items()}, runs=40, poisons=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["compute_80", "compute_90", "compute_100", "compute_120"])
+def test_the_gpu_code_on_a_cpu_gives_the_same_bits(workshop: Workshop, architecture):
+    """NVRTC's PTX, executed; a NaN carries the GPU's bits there, so a record that shows one would differ."""
+    agree({architecture: workshop.ptx(architecture, optimise=True)}, runs=40, poisons=40)
+
+
+@pytest.mark.gpu
+def test_cpu_and_gpu_give_the_same_bits(gpu):
+    """On a GPU: 20 000 runs of each mission, and missions with wrong numbers."""
+    agree({"gpu": gpu.run}, runs=20_000, poisons=60)
+
+
+def fitting_variants() -> list[str]:
+    """The installed single-precision libraries that this processor runs."""
+    flags = cpu.processor_flags()
+    known = library_variants() if flags is None else [cpu.variant_for(v, flags) for v in ("v3", "")]
+    return sorted({variant for variant in known if variant != "f64"})
+
+
+def agree(builds: dict[str, Fly], runs: int, poisons: int) -> None:
+    """Assert that each build gives the records of the installed library, for good and for poisoned missions."""
+    reference = cpu.CpuBackend()
+    blocks = dict(missions())
+    wrong = np.random.default_rng(2).choice(poison_count(), poisons, replace=False)
+    counts = dict.fromkeys(blocks, runs)
+    for number in wrong:
+        blocks[f"poison {number}"] = poisoned(blocks["hakuto_r_m2"], int(number))
+    for name, params in blocks.items():
+        count = counts.get(name, 3)
+        expected = reference.run(params, SEED, FIRST, count)
+        for build_name, fly in builds.items():
+            assert difference(expected, fly(params, SEED, FIRST, count)) == "", f"{name}: {build_name}"
