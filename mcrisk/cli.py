@@ -231,7 +231,7 @@ def params(
 @app.command()
 @guarded
 def check(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mission files, or names.")]) -> int:
-    """Check mission files, and show the design that follows from them. Flies nothing."""
+    """Check mission files, and show the design that follows from them and its nominal flight."""
     from mcrisk.mission import load
     from mcrisk.nominal import design
     from mcrisk.params import pack
@@ -253,6 +253,7 @@ def check(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mi
         for path, text, meaning in _consequences(designed):
             table.add_row(path, text, meaning)
         console.print(table, markup=False)
+        _print_flight(console, designed)
     return worst
 
 
@@ -392,6 +393,36 @@ def _present(dataset: Any, folder: Path, as_json: bool) -> int:
             )
             return InfrastructureError.exit_code
     return 0
+
+
+def _print_flight(console: Console, designed: Mission) -> None:
+    """The nominal flight phase by phase, how it ends, and what a designer should know."""
+    from mcrisk.backends.cpu import CpuBackend
+    from mcrisk.nominal import concerns
+    from mcrisk.orbit import deorbit
+    from mcrisk.profile import nominal_flight
+
+    burn, coast = deorbit(designed)
+    flight = nominal_flight(designed, CpuBackend())
+    console.print(
+        f"de-orbit burn {burn:.1f} m/s, coast {coast / 60:.1f} min; then, undispersed with perfect navigation"
+    )
+    table = _table("phase", "start", "duration", "height", "speed", "delta-v", "propellant", "thrust / weight")
+    for row in flight.phases:
+        table.add_row(
+            row.phase, f"{row.start:.1f} s", f"{row.duration:.1f} s", f"{row.height:.0f} m", f"{row.speed:.1f} m/s",
+            f"{row.delta_v:.1f} m/s", f"{row.propellant:.1f} kg", f"{row.thrust_to_weight:.2f}",
+        )  # fmt: skip
+    console.print(table, markup=False)
+    console.print(
+        f"ends as {flight.outcome}: contact at {flight.descent_rate:.2f} m/s down and "
+        f"{flight.horizontal_speed:.2f} m/s along the ground, {flight.miss_distance:.1f} m from the target, {flight.propellant_left:.1f} kg usable "
+        f"propellant left ({100 * flight.propellant_share:.1f} % of the start's)"
+    )
+    for sentence in concerns(designed):
+        console.print(f"note: {sentence}")
+    if flight.outcome != "success":
+        console.print("note: the nominal flight itself does not land; no dispersion is to blame")
 
 
 def _consequences(designed: Mission) -> Iterable[tuple[str, str, str]]:

@@ -1,8 +1,8 @@
 """The nominal design: gates, ignition point and reference that make a user's own lander fly without hand tuning.
 
-Works backwards from the ground (terminal, approach, gate), then flies the braking law in a planar model from perilune to
-the gate with the range left free, and confirms the result by one undispersed flight of the kernel itself. Whatever the
-mission states is kept. A design that cannot fly is refused with the inequality that fails.
+Works backwards from the ground (terminal, approach, gate), then flies the braking law in a planar model from perilune
+to the gate with the range left free. Whatever the mission states is kept. A design that cannot fly is refused with the
+inequality that fails; `profile.nominal_flight` then confirms it by one undispersed flight of the kernel itself.
 
 Method: physics of a descent-rate reference linear in the square of speed (Klumpp 1974); braking at 92 to 95 % of thrust
 (Apollo practice, throttle recovery margin); ignition range from the shooting arc.
@@ -10,28 +10,33 @@ Method: physics of a descent-rate reference linear in the square of speed (Klump
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .brake import Braking, fly_braking
 from .errors import ImpossibleDesign, MistakeError
 from .mission import Mission
-from .orbit import arrival, kepler_speed, site_axes
+from .orbit import arrival, kepler_speed, radii, site_axes
 
-__all__ = ["design", "ratios"]
+__all__ = ["Plant", "concerns", "design", "plant_of"]
 
 GRAVITY = 9.80665  # [m s^-2] standard gravity, exact, CGPM 1901
-MEAN_RADIUS = 1737.4e3  # [m] reference radius of lunar maps, IAU
 LEAD_TIME = 30.0  # [s] coast before the nominal ignition, longer than three sigma of along-track delivery
 PLANNED_FRACTION = 0.93  # [] of full thrust in the braking phase: margin for low thrust and range trimming
 REFERENCE_SHARE = 0.45  # [] of the excess thrust that the approach reference uses
-PITCH_RATE = math.radians(5.0)  # [rad s^-1] typical pitch-up rate
 
 
 def six(value: float) -> float:
     """Rounded to six significant digits, so that another numpy cannot change a campaign."""
     return float(f"{value:.5e}")
+
+
+def rounded_all(values: Iterable[float]) -> tuple[float, ...]:
+    """Each rounded to six significant digits."""
+    return tuple(six(one) for one in values)
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,7 @@ def plant_of(mission: Mission) -> Plant:
     flow = main / value("propulsion.main.isp") + cluster / value("propulsion.cluster.isp")
     start = value("vehicle.mass_dry") + value("propulsion.propellant") + value("rcs.propellant")
     exhaust = GRAVITY * (main + cluster) / flow
-    radius = MEAN_RADIUS + value("site.elevation")
-    surface = value("gravity.gravitational_parameter") / radius**2
+    surface = value("gravity.gravitational_parameter") / radii(mission)[0] ** 2
     usable = value("propulsion.propellant") * (1 - value("propulsion.residual"))
     landing = max(start * math.exp(-1900.0 / exhaust), start - 0.97 * usable)
     return Plant(surface, start, landing, main, cluster, exhaust)
@@ -74,41 +78,84 @@ def design(mission: Mission) -> Mission:
 
     Raises `ImpossibleDesign` naming the inequality that fails.
     """
-    known: dict[str, Any] = {}
-    stated = mission.values
-
-    def settle(path: str, value: Any) -> Any:
-        """Keep what the mission states, else take `value`, rounded."""
-        if path in stated:
-            return stated[path]
-        rounded = tuple(six(one) for one in value) if isinstance(value, tuple) else six(value)
-        known[path] = rounded
-        return rounded
-
+    draft = Draft(mission)
     plant = plant_of(mission)
     _check_thrust(mission, plant)
-    _design_body(mission, plant, settle)
-    reference = _design_reference(mission, plant, settle)
-    _design_gate(mission, reference, settle)
-    braking = _design_braking(mission.filled(known), plant, settle)
-    settle("guidance.brake_time", braking.duration)
-    settle("guidance.brake_time_max", 1.25 * braking.duration)
-    ignition = settle("guidance.ignition_range", braking.distance + known.get("guidance.gate_range", 0.0)
-                      if "guidance.gate_range" in known else braking.distance + stated["guidance.gate_range"])
-    known |= _placed(mission, ignition)
-    return mission.filled(known)
+    _design_body(mission, plant, draft)
+    reference = _design_reference(mission, plant, draft)
+    _design_gate(reference, draft)
+    ratio = plant.thrust / (plant.mass_start * plant.gravity)
+    draft.settle("guidance.dsouza_gamma", 5.0 if ratio > 1.3 else 2.5)
+    braking = fly_braking(draft.mission, plant.thrust, plant.mass_start, plant.exhaust)
+    _check_propellant(mission, plant, braking)
+    draft.settle("guidance.brake_time", braking.duration)
+    draft.settle("guidance.brake_time_max", 1.25 * braking.duration)
+    gate_range = float(draft.mission.value("guidance.gate_range"))
+    draft.settle("guidance.ignition_range", braking.distance + gate_range)
+    return draft.mission.filled(_placed(draft.mission))
 
 
-def ratios(mission: Mission) -> dict[str, float]:
-    """Thrust to weight in lunar gravity at ignition, at the gate and for the terminal engines."""
-    plant = plant_of(mission)
-    terminal = plant.thrust if _retains_main(mission, plant) else plant.thrust_cluster
-    weight = plant.gravity
-    return {
-        "ignition": plant.thrust / (plant.mass_start * weight),
-        "landing": plant.thrust / (plant.mass_landing * weight),
-        "terminal": terminal / (plant.mass_landing * weight),
-    }
+class Draft:
+    """A mission whose design fills up step by step; what the mission states is kept."""
+
+    def __init__(self, mission: Mission) -> None:
+        self.mission = mission
+
+    def settle(self, path: str, value: float | tuple[float, ...]) -> Any:
+        """The stated value of a path, else `value` rounded to six digits."""
+        if path not in self.mission.values:
+            rounded = rounded_all(value) if isinstance(value, tuple) else six(value)
+            self.mission = self.mission.filled({path: rounded})
+        return self.mission.value(path)
+
+
+def concerns(mission: Mission) -> tuple[str, ...]:
+    """What a designer should know about a design that flies but has a weak point, one sentence each."""
+    plant, found = plant_of(mission), []
+    torque, authority = _disturbance(mission, plant), _authority(mission)
+    if torque > authority:
+        found.append(
+            f"three-sigma torque of misaligned thrust and offset centre of gravity {torque:.3g} N m is above the "
+            f"attitude torque {authority:.3g} N m: control will saturate in some runs"
+        )
+    gate = float(mission.value("guidance.gate_height"))
+    needed = float(mission.value("navigation.altimeter_needed"))
+    reach = float(mission.value("altimeter.range_max")) * math.sqrt(float(mission.value("altimeter.health")))
+    if mission.value("altimeter.fitted") and reach < min(gate, needed):
+        found.append(
+            f"the altimeter reaches {reach:.4g} m, but the first valid range is counted on by {min(gate, needed):.4g} m"
+        )
+    if not mission.value("velocimeter.fitted"):
+        found.append("without a velocimeter the horizontal speed at contact is that of drifting inertial navigation")
+    return tuple(found)
+
+
+def _disturbance(mission: Mission, plant: Plant) -> float:
+    """Three-sigma torque [N m] of misaligned thrust through the lever arm and of a centre of gravity off the axis."""
+
+    def spread(path: str) -> float:
+        one = mission.dispersions.get(path)
+        return one.spread if one is not None and not one.relative else 0.0
+
+    lever = float(mission.value("vehicle.cg_full_B.z"))
+    offset = max(spread("vehicle.cg_dry_B"), spread("vehicle.cg_dry_B.x"), spread("vehicle.cg_full_B"))
+    main = plant.thrust_main * math.hypot(lever * spread("propulsion.main.misalign_x"), offset)
+    cluster = plant.thrust_cluster * math.hypot(lever * spread("propulsion.cluster.misalign_x"), offset)
+    return 3.0 * (main + cluster)
+
+
+def _authority(mission: Mission) -> float:
+    """Torque [N m] of the attitude thrusters and of differential duty at the planned thrust fraction."""
+    value = mission.value
+    jets = float(value("rcs.jets") * value("rcs.thrust") * value("rcs.arm"))
+    spare = 1.0 - float(value("guidance.brake_fraction"))
+    ring = (
+        0.5
+        * value("propulsion.cluster.count")
+        * value("propulsion.cluster.thrust")
+        * value("propulsion.cluster.radius")
+    )
+    return jets + spare * float(ring)
 
 
 def _retains_main(mission: Mission, plant: Plant) -> bool:
@@ -131,7 +178,8 @@ def _check_thrust(mission: Mission, plant: Plant) -> None:
     speed = kepler_speed(mission)
     if ideal < speed:
         raise ImpossibleDesign(
-            f"{mission.name}: usable propellant {usable:.4g} kg gives {ideal:.0f} m/s, orbital speed alone is {speed:.0f} m/s",
+            f"{mission.name}: usable propellant {usable:.4g} kg gives {ideal:.0f} m/s, "
+            f"orbital speed alone is {speed:.0f} m/s",
             remedy="more propellant, less dry mass or a higher specific impulse",
         )
     terminal = plant.thrust if _retains_main(mission, plant) else plant.thrust_cluster
@@ -139,19 +187,29 @@ def _check_thrust(mission: Mission, plant: Plant) -> None:
         raise ImpossibleDesign(
             f"{mission.name}: thrust of the terminal descent {terminal:.4g} N is below 1.1 times the landing weight "
             f"{plant.mass_landing * plant.gravity:.4g} N",
-            remedy="keep the main engine on (guidance.main_off_height = \"0 m\") or add cluster thrust",
+            remedy='keep the main engine on (guidance.main_off_height = "0 m") or add cluster thrust',
         )
 
 
-def _design_body(mission: Mission, plant: Plant, settle: Any) -> None:
-    """Inertia of a body with the stated radius of gyration; crush force for the limit descent rate in 60 % of the stroke."""
+def _check_propellant(mission: Mission, plant: Plant, braking: Braking) -> None:
+    usable = mission.value("propulsion.propellant") * (1 - mission.value("propulsion.residual"))
+    burnt = plant.mass_start - braking.mass_end
+    if burnt > 0.98 * usable:
+        raise ImpossibleDesign(
+            f"{mission.name}: the braking phase burns {burnt:.4g} kg of {usable:.4g} kg usable propellant",
+            remedy="at least 2 % must be left for approach and landing: more propellant, less dry mass or more thrust",
+        )
+
+
+def _design_body(mission: Mission, plant: Plant, draft: Draft) -> None:
+    """Inertia of a body with the stated radius of gyration; crush force for the limit descent rate in 60 % stroke."""
     square = mission.value("touchdown.gyration_radius") ** 2
     dry, full = mission.value("vehicle.mass_dry"), plant.mass_start
-    settle("vehicle.inertia_dry", (dry * square,) * 3)
-    settle("vehicle.inertia_full", (full * square,) * 3)
+    draft.settle("vehicle.inertia_dry", (dry * square,) * 3)
+    draft.settle("vehicle.inertia_full", (full * square,) * 3)
     speed, stroke = mission.value("limits.descent_rate"), mission.value("touchdown.stroke_max")
     mass = plant.mass_landing
-    settle("touchdown.crush_force", mass * plant.gravity + 0.5 * mass * speed**2 / (0.6 * stroke))
+    draft.settle("touchdown.crush_force", mass * plant.gravity + 0.5 * mass * speed**2 / (0.6 * stroke))
 
 
 @dataclass(frozen=True)
@@ -163,13 +221,13 @@ class ReferenceDesign:
     time: float
 
 
-def _design_reference(mission: Mission, plant: Plant, settle: Any) -> ReferenceDesign:
+def _design_reference(mission: Mission, plant: Plant, draft: Draft) -> ReferenceDesign:
     """Four nodes: gate, end of the main engine (or 1 km), last metres, ground."""
     retained = _retains_main(mission, plant)
     # a main engine that cannot be throttled below the landing weight is cut as soon as the approach begins
     lowest = plant.thrust_main * mission.value("propulsion.main.throttle_min")
     pushes_up = lowest > 0.8 * plant.mass_landing * plant.gravity
-    off = settle("guidance.main_off_height", 0.0 if retained else 10_000.0 if pushes_up else 1000.0)
+    off = draft.settle("guidance.main_off_height", 0.0 if retained else 10_000.0 if pushes_up else 1000.0)
     middle = off if 200.0 < off < 2500.0 else 1000.0
     low = max(float(mission.value("guidance.terminal_height")), 10.0)
     top = max(2.5 * middle, min(3000.0, 0.8 * mission.value("altimeter.range_max")))
@@ -179,53 +237,41 @@ def _design_reference(mission: Mission, plant: Plant, settle: Any) -> ReferenceD
     upper = REFERENCE_SHARE * (plant.thrust / plant.mass_landing - plant.gravity)
     at_middle = math.sqrt(last**2 + 2 * lower * (middle - low))
     at_top = math.sqrt(at_middle**2 + 2 * upper * (top - middle))
-    heights = settle("guidance.reference_height", (top, middle, low, 0.0))
-    speeds = settle("guidance.reference_speed", (at_top, at_middle, last, touchdown))
-    if any(a <= b for a, b in zip(heights, heights[1:], strict=False)):
+    heights: tuple[float, ...] = draft.settle("guidance.reference_height", (top, middle, low, 0.0))
+    speeds: tuple[float, ...] = draft.settle("guidance.reference_speed", (at_top, at_middle, last, touchdown))
+    if any(a <= b for a, b in itertools.pairwise(heights)):
         raise MistakeError(f"{mission.name}: guidance.reference_height", "four falling heights", str(heights))
-    time = sum(
-        2 * (heights[i] - heights[i + 1]) / (speeds[i] + speeds[i + 1]) for i in range(3)
-    )
-    return ReferenceDesign(tuple(heights), tuple(speeds), time)
+    time = sum(2 * (heights[i] - heights[i + 1]) / (speeds[i] + speeds[i + 1]) for i in range(3))
+    return ReferenceDesign(heights, speeds, time)
 
 
-def _design_gate(mission: Mission, reference: ReferenceDesign, settle: Any) -> None:
+def _design_gate(reference: ReferenceDesign, draft: Draft) -> None:
     """End of braking: on the reference, with a forward speed that a linear profile removes over the approach."""
-    settle("guidance.gate_height", reference.heights[0])
-    forward = settle("guidance.gate_speed_forward", 0.3 * reference.speeds[0])
-    settle("guidance.gate_descent_rate", 0.95 * reference.speeds[0])
-    settle("guidance.gate_range", forward * reference.time / 3.0)
-    settle("guidance.brake_fraction", PLANNED_FRACTION)
+    draft.settle("guidance.gate_height", reference.heights[0])
+    forward = draft.settle("guidance.gate_speed_forward", 0.3 * reference.speeds[0])
+    draft.settle("guidance.gate_descent_rate", 0.95 * reference.speeds[0])
+    draft.settle("guidance.gate_range", forward * reference.time / 3.0)
+    draft.settle("guidance.brake_fraction", PLANNED_FRACTION)
 
 
-def _design_braking(mission: Mission, plant: Plant, settle: Any) -> Braking:
-    """Duration and ground distance of the braking phase."""
-    ratio = plant.thrust / (plant.mass_start * plant.gravity)
-    gamma = settle("guidance.dsouza_gamma", 5.0 if ratio > 1.3 else 2.5)
-    mission = mission if "guidance.dsouza_gamma" in mission.values else mission.filled({"guidance.dsouza_gamma": gamma})
-    return fly_braking(mission, plant.thrust, plant.mass_start, plant.exhaust)
-
-
-def _placed(mission: Mission, ignition_range: float) -> dict[str, Any]:
+def _placed(mission: Mission) -> dict[str, Any]:
     """Site, arrival state and initial covariances."""
-    radius = MEAN_RADIUS + mission.value("site.elevation")
     pole, meridian = site_axes(mission)
-    start = arrival(mission, ignition_range, LEAD_TIME)
+    start = arrival(mission, float(mission.value("guidance.ignition_range")), LEAD_TIME)
     plane, cross = _initial_covariance(mission, start["angle"])
-    rounded = lambda vector: tuple(six(one) for one in vector)  # noqa: E731
     return {
-        "gravity.radius": six(radius),
-        "gravity.pole_S": rounded(pole),
-        "gravity.meridian_S": rounded(meridian),
-        "arrival.position_S": rounded(start["position"]),
-        "arrival.velocity_S": rounded(start["velocity"]),
-        "arrival.radial_S": rounded(start["radial"]),
-        "arrival.along_S": rounded(start["along"]),
+        "gravity.radius": six(radii(mission)[0]),
+        "gravity.pole_S": rounded_all(pole),
+        "gravity.meridian_S": rounded_all(meridian),
+        "arrival.position_S": rounded_all(start["position"]),
+        "arrival.velocity_S": rounded_all(start["velocity"]),
+        "arrival.radial_S": rounded_all(start["radial"]),
+        "arrival.along_S": rounded_all(start["along"]),
         "arrival.cross_S": (0.0, 1.0, 0.0),
-        "arrival.delivery": tuple(six(one) for one in mission.cholesky("delivery")),
-        "arrival.knowledge": tuple(six(one) for one in mission.cholesky("knowledge")),
-        "navigation.covariance_plane": rounded(plane),
-        "navigation.covariance_cross": rounded(cross),
+        "arrival.delivery": rounded_all(mission.cholesky("delivery")),
+        "arrival.knowledge": rounded_all(mission.cholesky("knowledge")),
+        "navigation.covariance_plane": rounded_all(plane),
+        "navigation.covariance_cross": rounded_all(cross),
     }
 
 
@@ -235,7 +281,7 @@ def _initial_covariance(mission: Mission, angle: float) -> tuple[list[float], li
     factor = [[flat[i * (i + 1) // 2 + j] if j <= i else 0.0 for j in range(6)] for i in range(6)]
     orbit = [[sum(factor[i][k] * factor[j][k] for k in range(6)) for j in range(6)] for i in range(6)]
     s, c = math.sin(angle), math.cos(angle)
-    turn = [  # rows: x z vx vz y vy; columns: radial along cross position, then velocity
+    turn: list[list[float]] = [  # rows: x z vx vz y vy; columns: radial along cross position, then velocity
         [s, c, 0, 0, 0, 0],
         [c, -s, 0, 0, 0, 0],
         [0, 0, 0, s, c, 0],
@@ -249,7 +295,8 @@ def _initial_covariance(mission: Mission, angle: float) -> tuple[list[float], li
     ]
     value = mission.value
     typical = 2.5  # [m s^-2] thrust acceleration that turns a scale factor into a bias and a cross bias into a tilt
-    tilt = value("imu.attitude_sigma") ** 2 + value("imu.accel_misalign") ** 2 + (value("imu.accel_bias") / typical) ** 2
+    sideways = value("imu.accel_bias") / typical
+    tilt = value("imu.attitude_sigma") ** 2 + value("imu.accel_misalign") ** 2 + sideways**2
     bias = value("imu.accel_bias") ** 2 + value("imu.accel_walk") ** 2 + (value("imu.accel_scale") * typical) ** 2
     floor = [25.0, 25.0, 1e-4, 1e-4]
     plane = []

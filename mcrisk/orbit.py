@@ -68,7 +68,7 @@ def site_axes(mission: Mission) -> tuple[Vector, Vector]:
 
 
 def arrival(mission: Mission, ignition_range: float, lead_time: float) -> dict[str, Any]:
-    """State in the site frame `lead_time` seconds before perilune, which is passed `ignition_range` before the target."""
+    """State in the site frame, `lead_time` [s] before perilune, which lies `ignition_range` [m] before the target."""
     mu = mission.value("gravity.gravitational_parameter")
     site, low, high = radii(mission)
     momentum = math.sqrt(2 * mu * low * high / (low + high))

@@ -64,8 +64,9 @@ struct Sample {
     real mass;                    ///< [kg] True mass.
     real propellant;              ///< [kg] Usable main propellant left.
     real rcs_propellant;          ///< [kg] Attitude propellant left.
-    real main_thrust;             ///< [N] Thrust of the main engine.
-    real cluster_thrust;          ///< [N] Thrust of the pulsed cluster, mean over the tick.
+    real main_thrust;             ///< [N] Thrust of the main engine at the end of the tick.
+    real cluster_thrust;          ///< [N] Thrust of the pulsed cluster at the end of the tick.
+    real delta_v;                 ///< [m s^-1] Velocity change by the main and cluster engines so far.
     Vec3 believed_position_S;     ///< [m] Navigated position.
     Vec3 believed_velocity_S;     ///< [m s^-1] Navigated velocity.
     real believed_height;         ///< [m] Navigated height of the feet above the reference ground.

@@ -163,6 +163,7 @@ MCR_FN Sample sample_of(Params const& params, Run const& run, State const& state
     s.rcs_propellant = truth.rcs_propellant;
     s.main_thrust = truth.engines.main;
     s.cluster_thrust = truth.engines.cluster;
+    s.delta_v = truth.engines.delta_v;
     s.believed_position_S = estimate.position_S;
     s.believed_velocity_S = estimate.velocity_S;
     s.believed_height = believed.height;
