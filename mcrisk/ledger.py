@@ -126,7 +126,7 @@ def _touchdowns(case: dict[str, Any]) -> Table:
     told = f"landed run{'s' * (known != 1)}" if group == "landed" else "runs that reached the ground"
     table = _table(f"touchdown of {count(known)} {told}")
     for name in ("", "mean", "sigma", "1 % below", "median", "99 % below", " "):
-        table.add_column(name, justify="right" if name.strip() else "left")
+        table.add_column(name, justify="right" if name.strip() else "left", no_wrap=True)
     for name, one in metrics.items() if known else ():
         numbers = [one["mean"], one["std"], *(one["quantiles"][level] for level in SHOWN_QUANTILES)]
         shown, unit = _scaled([value for value in numbers if value is not None], one["unit"])
@@ -149,7 +149,7 @@ def _ellipse(landing: dict[str, Any]) -> str:
 def _table(title: str) -> Table:
     from rich.table import Table
 
-    return Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    return Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False, padding=(0, 2, 0, 0))
 
 
 def _scaled(values: list[float], unit: str) -> tuple[Iterator[str], str]:

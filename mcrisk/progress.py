@@ -27,6 +27,7 @@ class Progress:
         self.success = load_schema().enums["Outcome"]["success"]
         self.start = self.told = time.monotonic()
         self.bar: Any = None
+        self.last: tuple[int, Sequence[Tally | None]] | None = None
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
@@ -40,12 +41,15 @@ class Progress:
             self.bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.bar:
             self.bar.stop()
+        if kind is KeyboardInterrupt and self.last:
+            print(f"{self.text(*self.last, time.monotonic())}; nothing is written", file=sys.stderr, flush=True)
 
     def __call__(self, done: int, tallies: Sequence[Tally | None]) -> None:
         now = time.monotonic()
+        self.last = done, tallies
         if self.bar:
             self.bar.update(self.task, completed=done, description=self.text(done, tallies, now))
         elif now - self.told > LINE_SECONDS and done < self.total:
