@@ -22,7 +22,7 @@ MCR_FN Lagged lagged(real now, real wanted, real time_constant, real step) {
 
 /// Thrust, torque and flow over sub-step `index` of `count`; advances the lags in `engines`.
 MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines, GuidanceMemory const& asked,
-                 Command const& command, MassProperties const& mass, int tick, int index, int count) {
+                 Command const& command, int tick, int index, int count) {
     Engine const& main = world.propulsion.main;
     Cluster const& cluster = world.propulsion.cluster;
     real const step = tick_period / real_of(count);
@@ -55,11 +55,10 @@ MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines,
     // forces and torques
     Vec3 const main_B = main_force * tilted_axis(main.misalign_x, main.misalign_y);
     Vec3 const ring_B = ring_force * tilted_axis(cluster.misalign_x, cluster.misalign_y);
-    Vec3 const arm_main = Vec3{main.offset_x, main.offset_y, real(0)} - mass.cg_B;
-    Vec3 const arm_ring = real(-1) * mass.cg_B;
+    Vec3 const arm_main{main.offset_x, main.offset_y, real(0)};
     real const one = select(lost, ring_force / maximum(count_left, real(1)), real(0));
     real const steer = select(wet, real(1), real(0));
-    Vec3 const torque_B = cross(arm_main, main_B) + cross(arm_ring, ring_B) +
+    Vec3 const torque_B = cross(arm_main, main_B) +
                           Vec3{steer * command.torque_B.x, steer * command.torque_B.y + one * cluster.radius, real(0)};
 
     engines.main = thrust.end;
@@ -96,13 +95,13 @@ MCR_FN void propagate(World const& world, Struck const& struck, Truth& truth, Gu
                       Command const& command, int tick, int index, int count) {
     real const step = tick_period / real_of(count);
     real const half = real(0.5) * step;
-    real const full = (truth.engines.propellant + world.propulsion.residual * world.propulsion.propellant) /
-                      world.propulsion.propellant;
-    MassProperties const mass = mass_properties(world.vehicle, full);
     real const mass_start = mass_of(world, truth);
-    Push const push = burn(world, struck, truth.engines, asked, command, mass, tick, index, count);
-    Vec3 const torque_B = push.torque_B + fire_rcs(world.rcs, truth.rcs_propellant, command.rcs_time, index, count);
+    Push const push = burn(world, struck, truth.engines, asked, command, tick, index, count);
     real const mass_middle = mass_start - half * push.flow;
+    real const full_middle = (truth.engines.propellant + half * push.flow) / world.propulsion.propellant + world.propulsion.residual;
+    MassProperties const mass = mass_properties(world.vehicle, full_middle);
+    Vec3 const torque_B = push.torque_B - cross(mass.cg_B, push.force_B) +
+                          fire_rcs(world.rcs, truth.rcs_propellant, command.rcs_time, index, count);
 
     // rotation: Euler's equations with changing inertia, mid-point
     Vec3 const inertia = mass.inertia;

@@ -108,7 +108,7 @@ MCR_FN real pulse_isp(Cluster const& cluster, real duty) {
 /// Thrust, torque and mass flow over one truth step.
 struct Push {
     Vec3 force_B;         // [N] mean over the step
-    Vec3 torque_B;        // [N m] about the centre of gravity
+    Vec3 torque_B;        // [N m] about the engine mount
     real flow;            // [kg s^-1]
 };
 
