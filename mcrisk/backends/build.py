@@ -35,6 +35,7 @@ COMMON = (
     "-fvisibility=hidden",
 )
 MACHINE = {
+    "v2": ("-march=x86-64-v2",),  # no fma: an exact emulation, slow; built only where nothing else runs
     "v3": ("-march=x86-64-v3",),
     "v4": ("-march=x86-64-v4", "-mprefer-vector-width=512"),
     "baseline": (),  # aarch64 and others: fma is part of the base instruction set
@@ -57,7 +58,9 @@ exec {python} -m ziglang c++ -nostdlib++ "$@"
 
 def variants() -> list[str]:
     """The library variants of this machine's architecture, fastest last, then the double oracle `f64`."""
-    return ["v3", "v4", "f64"] if _is_x86_64() else ["baseline", "f64"]
+    if not _is_x86_64():
+        return ["baseline", "f64"]
+    return ["v3", "v4", "f64"] if _has_fma() else ["v2"]
 
 
 def real_bytes(variant: str) -> int:
@@ -105,6 +108,13 @@ def compiler(folder: Path) -> str | None:
     wrapper.write_text(ZIG_WRAPPER.format(python=shlex.quote(sys.executable)))
     wrapper.chmod(0o755)
     return str(wrapper)
+
+
+def _has_fma() -> bool:
+    try:
+        return " fma " in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return True
 
 
 def _is_x86_64() -> bool:

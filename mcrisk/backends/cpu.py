@@ -25,6 +25,7 @@ __all__ = ["CpuBackend", "variant_for"]
 
 # What each x86-64 level adds over the one below, as /proc/cpuinfo spells it (x86-64 psABI 1.0, table 3.1).
 LEVELS = {
+    "v2": "popcnt sse4_1 sse4_2 ssse3",
     "v3": "avx avx2 bmi1 bmi2 f16c fma abm movbe",
     "v4": "avx512f avx512bw avx512cd avx512dq avx512vl",
 }
@@ -75,7 +76,8 @@ class CpuBackend(AbstractBackend):
 
     def describe(self) -> str:
         build: bytes = self._library.mcr_build()
-        return f"{build.decode()}, {'double' if self.real == 8 else 'float'}, {cores()} cores"
+        slow = ", no fused multiply-add: emulated exactly, and slowly" if self.variant == "v2" else ""
+        return f"{build.decode()}, {'double' if self.real == 8 else 'float'}, {cores()} cores{slow}"
 
     def _descend(
         self, function: ctypes._NamedFuncPointer, params: bytes, seed: int, first: int, count: int
@@ -122,7 +124,7 @@ def variant_for(wanted: str, processor: frozenset[str] | None) -> str:
     if not fitting:
         text = f"this processor has no {lacking[known[0]]}"
         raise InfrastructureError(
-            text, remedy="mcrisk needs x86-64-v3 (fused multiply-add, AVX2), a processor of 2013 or later"
+            text, remedy="mcrisk needs x86-64-v2, better v3 (fused multiply-add, AVX2), a processor of 2013 or later"
         )
     if wanted and wanted not in fitting:
         text = f"MCRISK_ISA={wanted}: this processor has no {lacking[wanted]}"

@@ -15,7 +15,8 @@ from mcrisk.backends import cpu
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.schema import load_schema
 
-V3 = frozenset(cpu.LEVELS["v3"].split())
+V2 = frozenset(cpu.LEVELS["v2"].split())
+V3 = V2 | frozenset(cpu.LEVELS["v3"].split())
 V4 = V3 | frozenset(cpu.LEVELS["v4"].split())
 
 
@@ -48,12 +49,17 @@ def test_an_unknown_variant_lists_the_known_ones() -> None:
     with pytest.raises(MistakeError) as error:
         cpu.variant_for("avx2", V4)
 
-    assert str(error.value) == "MCRISK_ISA: expected one of v3, v4, got 'avx2'"
+    assert str(error.value) == "MCRISK_ISA: expected one of v2, v3, v4, got 'avx2'"
 
 
-def test_a_processor_without_fma_is_told_so() -> None:
-    with pytest.raises(InfrastructureError, match="this processor has no fma; mcrisk needs x86-64-v3"):
-        cpu.variant_for("", V3 - {"fma"})
+def test_a_processor_without_fma_gets_the_exact_and_slow_variant() -> None:
+    """tests/kernels/test_portable.py shows that its emulation is exact."""
+    assert cpu.variant_for("", V3 - {"fma"}) == "v2"
+
+
+def test_a_processor_older_than_that_is_told_what_it_lacks() -> None:
+    with pytest.raises(InfrastructureError, match="this processor has no ssse3; mcrisk needs x86-64-v2"):
+        cpu.variant_for("", V3 - {"ssse3"})
 
 
 def test_mcrisk_isa_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
