@@ -222,10 +222,12 @@ def params(
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    table = _table("path", "unit", "default", "range", "description")
+    from mcrisk.sheet import table_of
+
+    table = table_of("path", "unit", "default", "range", "description")
     for row in rows:
         table.add_row(row["path"], f"[{row['unit']}]", row["default"], row["range"], row["description"])
-    _console().print(table, markup=False)
+    _console().print(table)
 
 
 @app.command()
@@ -235,6 +237,7 @@ def check(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mi
     from mcrisk.mission import load
     from mcrisk.nominal import design
     from mcrisk.params import pack
+    from mcrisk.sheet import show_design
 
     worst = 0
     console = _console()
@@ -247,13 +250,7 @@ def check(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mi
             tell(f"mcrisk: {mistake}")
             worst = max(worst, mistake.exit_code)
             continue
-        stated, scattered = len(mission.stated), len(mission.dispersions)
-        console.print(f"{name}: valid; {stated} values stated, {scattered} dispersed; it follows that", markup=False)
-        table = _table("path", "value", "meaning")
-        for path, text, meaning in _consequences(designed):
-            table.add_row(path, text, meaning)
-        console.print(table, markup=False)
-        _print_flight(console, designed)
+        show_design(name, designed, console)
     return worst
 
 
@@ -395,57 +392,9 @@ def _present(dataset: Any, folder: Path, as_json: bool) -> int:
     return 0
 
 
-def _print_flight(console: Console, designed: Mission) -> None:
-    """The nominal flight phase by phase, how it ends, and what a designer should know."""
-    from mcrisk.backends.cpu import CpuBackend
-    from mcrisk.nominal import concerns
-    from mcrisk.orbit import deorbit
-    from mcrisk.profile import nominal_flight
-
-    burn, coast = deorbit(designed)
-    flight = nominal_flight(designed, CpuBackend())
-    console.print(
-        f"de-orbit burn {burn:.1f} m/s, coast {coast / 60:.1f} min; then, undispersed with perfect navigation"
-    )
-    table = _table("phase", "start", "duration", "height", "speed", "delta-v", "propellant", "thrust / weight")
-    for row in flight.phases:
-        table.add_row(
-            row.phase, f"{row.start:.1f} s", f"{row.duration:.1f} s", f"{row.height:.0f} m", f"{row.speed:.1f} m/s",
-            f"{row.delta_v:.1f} m/s", f"{row.propellant:.1f} kg", f"{row.thrust_to_weight:.2f}",
-        )  # fmt: skip
-    console.print(table, markup=False)
-    console.print(
-        f"ends as {flight.outcome}: contact at {flight.descent_rate:.2f} m/s down and "
-        f"{flight.horizontal_speed:.2f} m/s along the ground, {flight.miss_distance:.1f} m from the target, {flight.propellant_left:.1f} kg usable "
-        f"propellant left ({100 * flight.propellant_share:.1f} % of the start's)"
-    )
-    for sentence in concerns(designed):
-        console.print(f"note: {sentence}")
-    if flight.outcome != "success":
-        console.print("note: the nominal flight itself does not land; no dispersion is to blame")
-
-
-def _consequences(designed: Mission) -> Iterable[tuple[str, str, str]]:
-    """What the nominal design added: path, value, meaning."""
-    from mcrisk.schema import load_schema
-
-    for path, origin in designed.origins.items():
-        if origin == "designed" and (found := load_schema().fields.get(path)):
-            yield path, designed.text(path, digits=4), found.description
-
-
 def _console() -> Console:
     """stdout for people; wide enough for the tables where it is no terminal."""
     from rich.console import Console
 
     plain = not sys.stdout.isatty()
     return Console(width=WIDTH if plain else None, highlight=False, markup=False, emoji=False, soft_wrap=plain)
-
-
-def _table(*columns: str) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

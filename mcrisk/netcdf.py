@@ -30,7 +30,7 @@ def write(dataset: xr.Dataset, path: Path) -> None:
     complete.attrs |= {"checksum": _checksum(complete), "complete": np.int8(1)}
     encoding: dict[str, Any] = {}
     for name, one in complete.variables.items():
-        if one.dtype == object and one.ndim == 1 and one.size > 1000:
+        if one.dtype == object and one.ndim == 1 and not 0 < one.size <= 1000:  # an empty one would lose its type
             members = sorted(set(one.values.tolist()))
             codes = np.searchsorted(members, one.values.astype(str)).astype(np.int16)
             attrs = one.attrs | {

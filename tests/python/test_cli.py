@@ -280,12 +280,13 @@ def test_params_lists_paths_units_and_meanings(mcrisk):
     assert {"path", "unit", "default", "range", "description"} <= set(json.loads(mcrisk("params", "--json")[1])[0])
 
 
-def test_check_shows_the_design_and_flies_nothing(mcrisk, no_flights):
+def test_check_shows_the_design_and_its_nominal_flight_without_a_campaign(mcrisk, no_flights):
     code, out, _ = mcrisk("check", MISSION)
 
     assert code == 0
     assert "generic_small: valid" in out
     assert "guidance.ignition_range" in out
+    assert "ends as success" in out
     assert mcrisk("check", MISSION, "nothing.toml")[0] == 2
 
 

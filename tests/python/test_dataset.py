@@ -252,7 +252,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("runs", [10, 5000])
+@pytest.mark.parametrize("runs", [0, 10, 5000])
 def test_kept_records_are_named_and_survive_a_file(tmp_path, runs):
     """Names are stored as numbers in long files; metrics of runs that never touched the ground are no numbers."""
     made = records(runs)
@@ -263,6 +263,7 @@ def test_kept_records_are_named_and_survive_a_file(tmp_path, runs):
     xr.testing.assert_identical(found.drop_attrs(), original.drop_attrs())
     assert set(found.outcome.values) <= set(OUTCOMES)
     assert np.array_equal(np.isnan(found.tilt.values), made["contact"] == 0)
+    assert found.sizes["run"] == runs
     assert (found.outcome == "success").sum() == (made["outcome"] == OUTCOMES["success"]).sum()
 
 

@@ -1,0 +1,74 @@
+"""The design sheet of a mission: what follows from it, and how its nominal flight goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from mcrisk.mission import Mission
+
+__all__ = ["show_design", "table_of"]
+
+
+def show_design(name: str, designed: Mission, console: Console) -> None:
+    """Print what the nominal design added to a mission, its undispersed flight, and what a designer should know."""
+    stated, scattered = len(designed.stated), len(designed.dispersions)
+    console.print(f"{name}: valid; {stated} values stated, {scattered} dispersed; it follows that")
+    table = table_of("path", "value", "meaning")
+    for path, text, meaning in _consequences(designed):
+        table.add_row(path, text, meaning)
+    console.print(table)
+    _show_flight(console, designed)
+
+
+def table_of(*columns: str) -> Table:
+    """A plain table, whose long cells are folded rather than cut."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _show_flight(console: Console, designed: Mission) -> None:
+    """The nominal flight phase by phase, how it ends, and what a designer should know."""
+    from mcrisk.backends.cpu import CpuBackend
+    from mcrisk.nominal import concerns
+    from mcrisk.orbit import deorbit
+    from mcrisk.profile import nominal_flight
+
+    burn, coast = deorbit(designed)
+    flight = nominal_flight(designed, CpuBackend())
+    console.print(
+        f"de-orbit burn {burn:.1f} m/s, coast {coast / 60:.1f} min; then, undispersed with perfect navigation"
+    )
+    table = table_of("phase", "start", "duration", "height", "speed", "delta-v", "propellant", "thrust / weight")
+    for row in flight.phases:
+        table.add_row(
+            row.phase, f"{row.start:.1f} s", f"{row.duration:.1f} s", f"{row.height:.0f} m", f"{row.speed:.1f} m/s",
+            f"{row.delta_v:.1f} m/s", f"{row.propellant:.1f} kg", f"{row.thrust_to_weight:.2f}",
+        )  # fmt: skip
+    console.print(table)
+    console.print(
+        f"ends as {flight.outcome}: contact at {flight.descent_rate:.2f} m/s down and "
+        f"{flight.horizontal_speed:.2f} m/s along the ground, {flight.miss_distance:.1f} m from the target, "
+        f"{flight.propellant_left:.1f} kg usable propellant left ({100 * flight.propellant_share:.1f} % of the start's)"
+    )
+    for sentence in concerns(designed):
+        console.print(f"note: {sentence}")
+    if flight.outcome != "success":
+        console.print("note: the nominal flight itself does not land; no dispersion is to blame")
+
+
+def _consequences(designed: Mission) -> Iterable[tuple[str, str, str]]:
+    """What the nominal design added: path, value, meaning."""
+    from mcrisk.schema import load_schema
+
+    for path, origin in designed.origins.items():
+        if origin == "designed" and (found := load_schema().fields.get(path)):
+            yield path, designed.text(path, digits=4), found.description
