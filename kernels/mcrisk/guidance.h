@@ -113,6 +113,38 @@ struct Demand {
     real trim;                   // []
 };
 
+/// Descent rate asked for at a height, deceleration along the reference, and time from there to the ground.
+struct Reference {
+    real speed;                  // [m s^-1]
+    real deceleration;           // [m s^-2]
+    real time;                   // [s]
+};
+
+/// Reference of the approach: squares of the descent rate are linear in height between four nodes.
+MCR_FN Reference reference_at(Guidance const& guidance, real height) {
+    real const last_speed = guidance.reference_speed[3];
+    Reference result{last_speed, real(0), maximum(height, real(0)) / last_speed};
+    real below = real(0);  // time from the node below to the ground
+    MCR_UNROLL(4)
+    for (int i = 2; i >= 0; --i) {
+        real const top = guidance.reference_height[i];
+        real const bottom = guidance.reference_height[i + 1];
+        real const fast = guidance.reference_speed[i];
+        real const slow = guidance.reference_speed[i + 1];
+        real const depth = maximum(top - bottom, real(1e-3));
+        real const half_slope = real(0.5) * (fast * fast - slow * slow) / depth;
+        if (i == 2) below = bottom / slow;
+        bool const inside = height > bottom;  // also above the top node: the uppermost segment is prolonged
+        real const speed = square_root(maximum(slow * slow + real(2) * half_slope * (height - bottom), slow * slow * real(0.25)));
+        real const time = below + real(2) * (height - bottom) / (speed + slow);
+        result.speed = select(inside, speed, result.speed);
+        result.deceleration = select(inside, half_slope, result.deceleration);
+        result.time = select(inside, time, result.time);
+        below += real(2) * depth / (fast + slow);
+    }
+    return result;
+}
+
 /// Constant-thrust explicit law (see the file's head). `full` is the thrust acceleration at full thrust.
 MCR_FN Demand brake_explicit(Guidance const& guidance, Bearings const& b, Vec3 const& free_S, Vec3 const& position_S,
                              Vec3 const& velocity_S, real full, real exhaust, GuidanceMemory const& memory, real site_radius) {
@@ -149,8 +181,13 @@ MCR_FN Demand brake_explicit(Guidance const& guidance, Bearings const& b, Vec3 c
                              clamp(memory.trim + real(0.3) * (wish - memory.trim), guidance.trim_min, guidance.trim_max));
 
     real const thrust = full * trim;
-    real const lift = clamp(rise - gravity_up - b.forward_speed * b.forward_speed / b.radius, real(-0.9) * thrust,
-                            real(0.9) * thrust);
+    // close to the gate a first altimeter fix may move it by a kilometre: the lander then bends its path a little instead of
+    // chasing a point that it cannot reach, and leaves the rest to the approach
+    real const bend = real(0.4) * gravity_up;  // negative
+    real const bounded = select(late, clamp(rise, bend, -bend), rise);
+    real const needed_lift = bounded - gravity_up - b.forward_speed * b.forward_speed / b.radius;
+    real const lowest = select(late, real(0.1) * thrust, real(-0.9) * thrust);
+    real const lift = clamp(needed_lift, lowest, real(0.9) * thrust);
     real const side = clamp(linear_profile(-position_S.y, velocity_S.y, real(0), time) - free_S.y, real(-0.25) * thrust,
                             real(0.25) * thrust);
     real const level = square_root(maximum(thrust * thrust - lift * lift - side * side, real(0.01) * thrust * thrust));
@@ -204,38 +241,6 @@ MCR_FN real dsouza_time(real gamma, Vec3 const& r, Vec3 const& v, real free_squa
 /// D'Souza's law (1997): f = -4 v/T - 6 r/T^2 - g, r and v relative to the target.
 MCR_FN Vec3 dsouza_law(Vec3 const& r, Vec3 const& v, Vec3 const& free_S, real time) {
     return (real(-4) / time) * v - (real(6) / (time * time)) * r - free_S;
-}
-
-/// Descent rate asked for at a height, deceleration along the reference, and time from there to the ground.
-struct Reference {
-    real speed;                  // [m s^-1]
-    real deceleration;           // [m s^-2]
-    real time;                   // [s]
-};
-
-/// Reference of the approach: squares of the descent rate are linear in height between four nodes.
-MCR_FN Reference reference_at(Guidance const& guidance, real height) {
-    real const last_speed = guidance.reference_speed[3];
-    Reference result{last_speed, real(0), maximum(height, real(0)) / last_speed};
-    real below = real(0);  // time from the node below to the ground
-    MCR_UNROLL(4)
-    for (int i = 2; i >= 0; --i) {
-        real const top = guidance.reference_height[i];
-        real const bottom = guidance.reference_height[i + 1];
-        real const fast = guidance.reference_speed[i];
-        real const slow = guidance.reference_speed[i + 1];
-        real const depth = maximum(top - bottom, real(1e-3));
-        real const half_slope = real(0.5) * (fast * fast - slow * slow) / depth;
-        if (i == 2) below = bottom / slow;
-        bool const inside = height > bottom;  // also above the top node: the uppermost segment is prolonged
-        real const speed = square_root(maximum(slow * slow + real(2) * half_slope * (height - bottom), slow * slow * real(0.25)));
-        real const time = below + real(2) * (height - bottom) / (speed + slow);
-        result.speed = select(inside, speed, result.speed);
-        result.deceleration = select(inside, half_slope, result.deceleration);
-        result.time = select(inside, time, result.time);
-        below += real(2) * depth / (fast + slow);
-    }
-    return result;
 }
 
 constexpr real settling_time = real(10);  ///< [s] before contact at which the approach is to be over the target.

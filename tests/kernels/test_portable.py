@@ -25,6 +25,7 @@ def build(folder: Path, command: list[str], machine: str) -> ctypes.CDLL:
     source.write_text(CODE)
     library = folder / f"{machine}.so"
     flags = [*COMMON, f"-march={machine}", "-shared", "-fPIC", f"-I{native.kernel_folder()}"]
+    flags += ["-nodefaultlibs", "-Wl,--no-undefined"]  # fmaf of a C library would hide a missing emulation
     subprocess.run([*command, *flags, str(source), "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))
 
