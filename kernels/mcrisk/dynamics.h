@@ -1,7 +1,8 @@
 #pragma once
 /// Truth: rigid-body dynamics of the lander in the site frame over one truth step.
 /// Modelled: everything in gravity.h, thrust and torque of propulsion.h, attitude thrusters, changing mass, centre of gravity
-/// and inertia. Second order (mid-point); position and velocity as compensated sums. Not modelled: slosh, jet damping by gas.
+/// and inertia. Second order (mid-point); position, velocity and propellant as compensated sums. Not modelled: slosh, jet
+/// damping by gas.
 /// Source: Hughes, Spacecraft Attitude Dynamics, 3.1 (Euler's equations); mid-point rule: Hairer, Norsett & Wanner, II.1.
 #include "state.h"
 
@@ -46,8 +47,8 @@ MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines,
     real const flow_main = thrust.mean / main.isp;
     real const flow_ring = ring.mean / pulse_isp(cluster, asked.duty);
     real const flow_wanted = noise * (flow_main + flow_ring) / standard_gravity;
-    real const share = select(flow_wanted * step > engines.propellant,
-                              engines.propellant / maximum(flow_wanted * step, real(1e-12)), real(1));
+    bool const empties = flow_wanted * step > engines.propellant;
+    real const share = select(empties, engines.propellant / maximum(flow_wanted * step, real(1e-12)), real(1));
     real const scale_all = noise * maximum(share, real(0));
     real const main_force = thrust.mean * scale_all;
     real const ring_force = ring.mean * scale_all;
@@ -64,7 +65,9 @@ MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines,
     engines.main = thrust.end;
     engines.cluster = ring.end;
     real const flow = flow_wanted * share;
-    engines.propellant = maximum(engines.propellant - flow * step, real(0));
+    add_compensated(engines.propellant, engines.propellant_rest, -flow * step);
+    engines.propellant = select(empties, real(0), engines.propellant);
+    engines.propellant_rest = select(empties, real(0), engines.propellant_rest);
     return Push{main_B + ring_B, torque_B, flow};
 }
 

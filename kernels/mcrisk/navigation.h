@@ -78,9 +78,10 @@ constexpr MCR_FN int packed(int n, int i, int j) {
 }
 
 /// Compensated addition: the rest carries what the sum could not hold (Kahan 1965).
-MCR_FN void add_compensated(Vec3& sum, Vec3& rest, Vec3 const& term) {
-    Vec3 const wanted = term - rest;
-    Vec3 const next = sum + wanted;
+template <class Number>
+MCR_FN void add_compensated(Number& sum, Number& rest, Number const& term) {
+    Number const wanted = term - rest;
+    Number const next = sum + wanted;
     rest = (next - sum) - wanted;
     sum = next;
 }

@@ -64,11 +64,9 @@ struct EngineState {
     real cluster;         // [N] thrust now
     real noise;           // [] relative thrust error
     real propellant;      // [kg] usable main propellant
+    real propellant_rest; // compensation of the sum
     real delta_v;         // [m s^-1] delivered so far
 };
-
-/// Factor by which a first-order lag decays in one step: exp(-step / lag).
-MCR_FN real lag_decay(real step, real lag) { return exponential(-step / maximum(lag, real(1e-4))); }
 
 /// Throttle the engine can hold nearest below the wish: outside its forbidden band and above its minimum (never zero).
 MCR_FN real allowed_throttle(Engine const& engine, real wish) {
