@@ -2,6 +2,7 @@
 /// The ground, first version: a sphere through the site, one scarp or crater rim across the ground track, a height error
 /// of the map, and under the lander a plane slope drawn per run.
 /// Source: rim as a smooth step (HAKUTO-R M1: 3 km over the wall of Atlas); slopes: Rosenburg et al. 2011 (LOLA).
+#include "elementary.h"
 #include "gravity.h"
 #include "vec.h"
 

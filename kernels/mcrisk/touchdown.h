@@ -3,6 +3,7 @@
 /// Modelled: foot caught or sliding, slope, tilt, angular rate, crush stroke. Not modelled: legs one by one (later version).
 /// Source: rigid body pivoting on a caught foot, energy to the tipping point (Walton & Durling 1965, NASA TN D-2860 setting);
 /// stroke from the work of the crush force.
+#include "elementary.h"
 #include "vec.h"
 
 namespace mcr {
