@@ -94,7 +94,6 @@ def nominal_flight(designed: Mission, backend: CpuBackend) -> NominalFlight:
 
 
 TICK = 0.1  # [s] clock.h
-PHASES = ("coast", "brake", "approach", "terminal", "cut")  # order of guidance.h's Phase
 
 
 def _rows(samples: NDArray[np.void], designed: Mission) -> list[PhaseRow]:
@@ -107,7 +106,7 @@ def _rows(samples: NDArray[np.void], designed: Mission) -> list[PhaseRow]:
         push = np.diff(samples["delta_v"][max(first - 1, 0) : last].astype(float)) / TICK
         rows.append(
             PhaseRow(
-                phase=PHASES[int(one["phase"])],
+                phase=load_schema().enums["Phase"].member(int(one["phase"])),
                 start=float(one["time"]),
                 duration=float(end["time"] - one["time"]),
                 height=float(one["height"]),

@@ -6,6 +6,7 @@
 /// Sources: Klumpp 1974 (Apollo descent guidance); Lu 2020, JGCD 43(2) (augmented family); D'Souza 1997, AIAA 97-3709;
 /// Cherry 1964 (E-guidance: linear acceleration profile).
 #include "navigation.h"
+#include "phase.h"
 #include "propulsion.h"
 
 namespace mcr {
@@ -21,15 +22,6 @@ enum class BrakingLaw : int {
 enum class Cutoff : int {
     contact = 0,          ///< At the first touch of a foot.
     height = 1,           ///< At the believed height cutoff_height.
-};
-
-/// Phase of the on-board computer.
-enum class Phase : int {
-    coast = 0,            ///< Before ignition.
-    brake = 1,            ///< Removing orbital speed.
-    approach = 2,         ///< Upright, descending on the reference.
-    terminal = 3,         ///< Last metres.
-    cut = 4,              ///< Engines cut before contact.
 };
 
 /// On-board guidance.

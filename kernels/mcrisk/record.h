@@ -2,6 +2,7 @@
 /// What one run reports (Record) and what a replay shows of it at every tick (Sample).
 /// Values 'at contact' are of the first touch of a foot with the ground. An event that did not happen reads -1.
 #include "outcome.h"
+#include "phase.h"
 #include "vec.h"
 
 namespace mcr {
@@ -11,7 +12,7 @@ struct Record {
     Outcome outcome;              ///< [] How the run ended.
     Cause   cause;                ///< [] The earliest decisive thing that went wrong.
     int  contact;                 ///< [] 1 if the lander reached the ground, else 0.
-    int  phase;                   ///< [] Phase of the on-board computer at the end.
+    Phase phase;                  ///< [] Phase of the on-board computer at the end.
     real descent_rate;            ///< [m s^-1] metric. Downward speed normal to the ground at contact.
     real horizontal_speed;        ///< [m s^-1] metric. Speed along the ground at contact.
     real tilt;                    ///< [rad] metric. Angle between thrust axis and local vertical at contact.
@@ -81,7 +82,7 @@ struct Sample {
     real throttle;                ///< [] Commanded throttle of the main engine.
     real time_to_go;              ///< [s] Predicted time to the end of the braking phase.
     real trim;                    ///< [] Braking thrust fraction.
-    int  phase;                   ///< [] Phase of the on-board computer.
+    Phase phase;                  ///< [] Phase of the on-board computer.
 };
 
 }  // namespace mcr

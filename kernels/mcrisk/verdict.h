@@ -97,7 +97,7 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     r.outcome = outcome;
     r.cause = cause;
     r.contact = select(contact, 1, 0);
-    r.phase = static_cast<int>(state.guidance.phase);
+    r.phase = state.guidance.phase;
     r.descent_rate = descent_rate;
     r.horizontal_speed = horizontal_speed;
     r.tilt = tilt;
@@ -178,7 +178,7 @@ MCR_FN Sample sample_of(Params const& params, Run const& run, State const& state
     s.throttle = state.guidance.throttle;
     s.time_to_go = state.guidance.time_to_go;
     s.trim = state.guidance.trim;
-    s.phase = static_cast<int>(state.guidance.phase);
+    s.phase = state.guidance.phase;
     return s;
 }
 
