@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["chance", "count", "show"]
 
+FEW = 100  # landed runs below which their 1 % and 99 % quantiles say nothing
 SHOWN_CAUSES = 6  # of each outcome
 SHOWN_QUANTILES = ("0.01", "0.5", "0.99")
 
@@ -119,8 +120,8 @@ def _losses(case: dict[str, Any], losses: list[dict[str, Any]]) -> Table:
 
 
 def _touchdowns(case: dict[str, Any]) -> Table:
-    """Metrics of the landed runs, or of all contacts when none landed."""
-    group = "landed" if case["success_count"] else "all_contacts"
+    """Metrics of the landed runs, or of all contacts when too few landed to describe them."""
+    group = "landed" if case["success_count"] >= FEW else "all_contacts"
     metrics = case["metrics"][group]
     known = max((one["count"] for one in metrics.values()), default=0)
     told = f"landed run{'s' * (known != 1)}" if group == "landed" else "runs that reached the ground"

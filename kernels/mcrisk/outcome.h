@@ -7,7 +7,7 @@ namespace mcr {
 /// How a run ended: the first of these in time; ties by this order.
 enum class Outcome : int {
     invalid = 0,               ///< The computation left the finite numbers; never counted as a landing.
-    terrain_collision = 1,     ///< Struck the ground before the terminal descent or faster than 15 m/s.
+    terrain_collision = 1,     ///< Struck the ground before the approach or faster than 15 m/s.
     propellant_depletion = 2,  ///< Ran out of usable propellant above the ground and fell.
     loss_of_control = 3,       ///< Attitude error above 60 deg for 10 s or rate above 60 deg/s in flight.
     premature_cutoff = 4,      ///< Engines were cut higher above the ground than the landing gear allows.

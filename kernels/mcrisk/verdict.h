@@ -76,8 +76,11 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     // cause: what was flagged first, else what the end shows
     Vec3 const error_S = state.estimate.position_S - truth.position_S;
     Vec3 const drift_S = state.estimate.velocity_S - truth.velocity_S;
-    real const height_error = dot(error_S, up_S);
-    real const level_error = norm(error_S - height_error * up_S);
+    real const lift_error = dot(error_S, up_S);
+    real const level_error = norm(error_S - lift_error * up_S);
+    real const believed_height = sphere_height(params.world.gravity.radius, state.estimate.position_S) -
+                                 params.world.touchdown.cg_height;
+    real const height_error = believed_height - truth.clearance;  // the error of the map included
     bool const lost = outcome != Outcome::success;
     bool const drifted = any(absolute(height_error) > real(20), norm(drift_S) > real(0.5) * limits.horizontal_speed,
                              (outcome == Outcome::off_target) & (level_error > real(0.5) * limits.target_radius));
