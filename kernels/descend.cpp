@@ -3,15 +3,25 @@
 ///
 /// The idiom that vectorises under g++ 12 and clang 19: the loop body is one call to an always-inline function of
 /// (tile, lane) that copies the words of the state in an unrolled loop, casts them to the state, runs the block and copies the
-/// words back. What the whole tile shares (which blocks a tick runs) is decided outside the loop.
+/// words back. What the whole tile shares (which blocks a tick runs) is decided outside the loop. Inside it everything must
+/// end as words in registers and every choice as a select. So, in the headers: structs travel by reference or as results,
+/// never as arguments; an index is a constant once loops are unrolled (no `? :` in its formula); no struct in the state has a
+/// bool; `? :` chooses between values, never between two places in memory; a named vector that becomes a member of a result is
+/// not const (g++ 12 keeps const structs in memory: copied field by field that is harmless, as a whole it is not). The rest
+/// is in portable.h: a calling convention for clang, four passes off for g++. A test counts packed instructions.
+#include <cstddef>
+
 #include "mcrisk/descent.h"
 
 static_assert(sizeof(mcr::Params) == MCR_PARAMS_BYTES,
               "the layout of Params differs from what schema.py read in the headers");
 
+#define MCR_BLOCK __attribute__((noinline)) void
 #define MCR_EXPORT extern "C" __attribute__((visibility("default")))
-#if defined(__clang__)
+#if defined(__clang__) && defined(__AVX512F__)
 #define MCR_LANES _Pragma("clang loop vectorize(assume_safety) vectorize_width(16) interleave_count(1)")
+#elif defined(__clang__)
+#define MCR_LANES _Pragma("clang loop vectorize(assume_safety) vectorize_width(8) interleave_count(1)")
 #else
 #define MCR_LANES _Pragma("omp simd")
 #endif
@@ -36,10 +46,27 @@ struct DefaultRounding {
 };
 #endif
 
+// Compiled once each for the scalar twin, the ends of a tile and the replay: they are half of all the code.
+MCR_BLOCK begin_run(Params const& params, Run& run, State& state, Draws const& draws) { state = begin(params, run, draws); }
+MCR_BLOCK tick_run(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
+    fly_tick(params, run, state, draws, tick);
+}
+MCR_BLOCK report_run(Params const& params, Run const& run, State const& state, Draws const& draws, Record& record) {
+    record = report(params, run, state, draws);
+}
+
 #ifndef MCR_REAL_DOUBLE
 constexpr int tile_width = 16;  ///< runs per tile: one AVX-512 register of floats.
-constexpr int check_ticks = 16; ///< [tick] between two looks whether the whole tile has ended.
 
+/// Some words of a struct in a row.
+struct Part {
+    int first;
+    int count;
+};
+#define MCR_PART(type, member) \
+    Part { static_cast<int>(offsetof(type, member) / 4), static_cast<int>(sizeof(type::member) / 4) }
+
+/// One struct per lane, stored word by word.
 template <class T>
 struct Columns {
     static constexpr int words = static_cast<int>(sizeof(T) / 4);
@@ -51,50 +78,37 @@ struct Columns {
 
     MCR_MEMBER T load(int lane) const {
         Block block;
-#if defined(__clang__)
-#pragma unroll
-#else
-#pragma GCC unroll 512
-#endif
+        MCR_UNROLL(512)
         for (int w = 0; w < words; ++w) block.word[w] = column[w][lane];
         return bits_as<T>(block);
     }
     MCR_MEMBER void store(int lane, T const& value) {
         Block const block = bits_as<Block>(value);
-#if defined(__clang__)
-#pragma unroll
-#else
-#pragma GCC unroll 512
-#endif
+        MCR_UNROLL(512)
         for (int w = 0; w < words; ++w) column[w][lane] = block.word[w];
     }
-    /// Stores unless `frozen`: then the old words stay.
-    MCR_MEMBER void store_unless(bool frozen, int lane, T const& value) {
+    /// Stores the named parts alone: clang would write back every word, changed or not.
+    template <class... Parts>
+    MCR_MEMBER void store(int lane, T const& value, Parts... parts) {
         Block const block = bits_as<Block>(value);
-#if defined(__clang__)
-#pragma unroll
-#else
-#pragma GCC unroll 512
-#endif
-        for (int w = 0; w < words; ++w) column[w][lane] = frozen ? column[w][lane] : block.word[w];
+        (store_part(lane, block, parts), ...);
+    }
+    MCR_MEMBER void store_part(int lane, Block const& block, Part part) {
+        MCR_UNROLL(512)
+        for (int w = 0; w < part.count; ++w) column[part.first + w][lane] = block.word[part.first + w];
     }
 };
 
-/// The words of a case as values of the loop: a struct read from memory member by member reaches clang's vectoriser as pairs
-/// of floats, which it refuses.
-template <class T>
-MCR_FN T words_of(T const& source) {
-    constexpr int words = static_cast<int>(sizeof(T) / 4);
-    typename Columns<T>::Block block;
-    unsigned const* const from = reinterpret_cast<unsigned const*>(&source);
-#if defined(__clang__)
-#pragma unroll
-#else
-#pragma GCC unroll 1024
-#endif
-    for (int w = 0; w < words; ++w) block.word[w] = from[w];
-    return bits_as<T>(block);
-}
+constexpr Part truth_words = MCR_PART(State, truth);
+constexpr Part imu_words = MCR_PART(State, imu);
+constexpr Part estimate_words = MCR_PART(State, estimate);
+constexpr Part navigation_words = MCR_PART(State, navigation);
+constexpr Part guidance_words = MCR_PART(State, guidance);
+constexpr Part command_words = MCR_PART(State, command);
+constexpr Part events_words = MCR_PART(State, events);
+constexpr Part rate_words = MCR_PART(State, rate_B);
+constexpr Part ended_words = MCR_PART(State, ended);
+constexpr Part tick_words = MCR_PART(State, tick);
 
 struct Tile {
     Columns<State> state;
@@ -108,60 +122,49 @@ struct Tile {
 
 MCR_FN void lane_guide(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
-    bool const frozen = state.ended != 0;
-    do_guide(words_of(params), state, tick);
-    tile.state.store_unless(frozen, lane, state);
+    do_guide(params, state, tick);
+    tile.state.store(lane, state, guidance_words);
 }
 MCR_FN void lane_control(Tile& tile, Params const& params, int lane) {
     State state = tile.state.load(lane);
-    bool const frozen = state.ended != 0;
-    do_control(words_of(params), state);
-    tile.state.store_unless(frozen, lane, state);
+    do_control(params, state);
+    tile.state.store(lane, state, guidance_words, command_words);
 }
 MCR_FN void lane_propagate(Tile& tile, Params const& params, int tick, int index, int lane) {
     State state = tile.state.load(lane);
-    bool const frozen = state.ended != 0;
-    do_propagate(words_of(params), tile.run.load(lane), state, tick, index);
-    tile.state.store_unless(frozen, lane, state);
+    do_propagate(params, tile.run.load(lane), state, tick, index);
+    tile.state.store(lane, state, truth_words);
 }
 MCR_FN void lane_integrate(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
-    bool const frozen = state.ended != 0;
-    do_integrate(words_of(params), tile.run.load(lane), state, tile.draws(lane), tick);
-    tile.state.store_unless(frozen, lane, state);
+    do_integrate(params, tile.run.load(lane), state, tile.draws(lane), tick);
+    tile.state.store(lane, state, truth_words, imu_words, estimate_words, navigation_words, guidance_words, rate_words);
 }
 MCR_FN void lane_altimeter(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
-    bool const frozen = state.ended != 0;
-    do_altimeter(words_of(params), tile.run.load(lane), state, tile.draws(lane), tick);
-    tile.state.store_unless(frozen, lane, state);
+    do_altimeter(params, tile.run.load(lane), state, tile.draws(lane), tick);
+    tile.state.store(lane, state, estimate_words, navigation_words, events_words);
 }
 MCR_FN void lane_velocimeter(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
-    bool const frozen = state.ended != 0;
-    do_velocimeter(words_of(params), tile.run.load(lane), state, tile.draws(lane), tick);
-    tile.state.store_unless(frozen, lane, state);
+    do_velocimeter(params, tile.run.load(lane), state, tile.draws(lane), tick);
+    tile.state.store(lane, state, estimate_words, navigation_words, events_words);
 }
 MCR_FN void lane_camera(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
-    bool const frozen = state.ended != 0;
-    do_camera(words_of(params), tile.run.load(lane), state, tile.draws(lane), tick);
-    tile.state.store_unless(frozen, lane, state);
+    do_camera(params, tile.run.load(lane), state, tile.draws(lane), tick);
+    tile.state.store(lane, state, estimate_words, navigation_words, events_words);
 }
 MCR_FN void lane_drift(Tile& tile, int tick, int lane) {
     State state = tile.state.load(lane);
-    bool const frozen = state.ended != 0;
     do_drift(tile.run.load(lane), state, tile.draws(lane), tick);
-    tile.state.store_unless(frozen, lane, state);
+    tile.state.store(lane, state, truth_words, imu_words);
 }
 MCR_FN void lane_watch(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
-    bool const frozen = state.ended != 0;
-    do_watch(words_of(params), tile.run.load(lane), state, tick);
-    tile.state.store_unless(frozen, lane, state);
+    do_watch(params, tile.run.load(lane), state, tick);
+    tile.state.store(lane, state, truth_words, estimate_words, events_words, ended_words, tick_words);
 }
-
-#define MCR_BLOCK __attribute__((noinline)) void
 
 MCR_BLOCK guide_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
@@ -200,9 +203,13 @@ MCR_BLOCK watch_tile(Tile& tile, Params const& params, int tick) {
     for (int lane = 0; lane < tile_width; ++lane) lane_watch(tile, params, tick, lane);
 }
 
-/// Flies a tile of runs; lanes that have ended are frozen until the last one has.
-void fly_tile(Tile& tile, Params const& params) {
-    for (int tick = 0; tick < params.simulation.time_max_ticks; ++tick) {
+/// Flies a tile of runs until the last one has ended. The state of a run is kept as it ends; its lane flies on for nothing.
+void fly_tile(Tile& tile, Params const& params, State* kept) {
+    unsigned const* const ended = tile.state.column[ended_words.first];
+    unsigned flying[tile_width];
+    for (int lane = 0; lane < tile_width; ++lane) flying[lane] = 1;
+    int left = tile_width;
+    for (int tick = 0; tick < params.simulation.time_max_ticks && left > 0; ++tick) {
         Schedule const now = schedule_of(params, tick);
         if (now.guide) guide_tile(tile, params, tick);
         control_tile(tile, params);
@@ -213,11 +220,17 @@ void fly_tile(Tile& tile, Params const& params) {
         if (now.camera) camera_tile(tile, params, tick);
         if (now.drift) drift_tile(tile, tick);
         watch_tile(tile, params, tick);
-        if (tick % check_ticks == check_ticks - 1) {
-            int flying = 0;
-            for (int lane = 0; lane < tile_width; ++lane) flying += tile.state.load(lane).ended == 0 ? 1 : 0;
-            if (flying == 0) break;
+        unsigned news = 0;
+        for (int lane = 0; lane < tile_width; ++lane) news |= ended[lane] * flying[lane];
+        for (int lane = 0; lane < tile_width && news != 0; ++lane) {
+            if (ended[lane] * flying[lane] == 0) continue;
+            kept[lane] = tile.state.load(lane);
+            flying[lane] = 0;
+            --left;
         }
+    }
+    for (int lane = 0; lane < tile_width; ++lane) {
+        if (flying[lane] != 0) kept[lane] = tile.state.load(lane);  // out of time
     }
 }
 #endif
@@ -234,7 +247,16 @@ MCR_EXPORT char const* mcr_build() { return MCR_BUILD; }
 MCR_EXPORT void mcr_descend_scalar(mcr::Params const* params, mcr::uint64 seed, mcr::uint64 first, mcr::uint64 count,
                                    mcr::Record* records) {
     mcr::DefaultRounding const rounding;
-    for (mcr::uint64 k = 0; k < count; ++k) records[k] = mcr::fly(*params, mcr::make_draws(seed, first + k));
+    for (mcr::uint64 k = 0; k < count; ++k) {
+        mcr::Draws const draws = mcr::make_draws(seed, first + k);
+        mcr::Run run;
+        mcr::State state;
+        mcr::begin_run(*params, run, state, draws);
+        for (int tick = 0; tick < params->simulation.time_max_ticks && state.ended == 0; ++tick) {
+            mcr::tick_run(*params, run, state, draws, tick);
+        }
+        mcr::report_run(*params, run, state, draws, records[k]);
+    }
 }
 
 /// Runs `first` to `first + count - 1`, in tiles; a last partial tile flies spare lanes that are thrown away.
@@ -254,15 +276,17 @@ MCR_EXPORT void mcr_descend(mcr::Params const* params, mcr::uint64 seed, mcr::ui
             tile.run_low[lane] = draws.run_low;
             tile.run_high[lane] = draws.run_high;
             mcr::Run run;
-            mcr::State const state = mcr::begin(*params, run, draws);
+            mcr::State state;
+            mcr::begin_run(*params, run, state, draws);
             tile.state.store(lane, state);
             tile.run.store(lane, run);
         }
-        mcr::fly_tile(tile, *params);
+        mcr::State kept[mcr::tile_width];
+        mcr::fly_tile(tile, *params, kept);
         for (int lane = 0; lane < mcr::tile_width; ++lane) {
             mcr::uint64 const wanted = start + static_cast<mcr::uint64>(lane);
             if (wanted < count) {
-                records[wanted] = mcr::report(*params, tile.run.load(lane), tile.state.load(lane), tile.draws(lane));
+                mcr::report_run(*params, tile.run.load(lane), kept[lane], tile.draws(lane), records[wanted]);
             }
         }
     }
@@ -275,10 +299,11 @@ MCR_EXPORT long long mcr_replay(mcr::Params const* params, mcr::uint64 seed, mcr
     mcr::DefaultRounding const rounding;
     mcr::Draws const draws = mcr::make_draws(seed, number);
     mcr::Run run;
-    mcr::State state = mcr::begin(*params, run, draws);
+    mcr::State state;
+    mcr::begin_run(*params, run, state, draws);
     long long written = 0;
     for (int tick = 0; tick < params->simulation.time_max_ticks && written < capacity && state.ended == 0; ++tick) {
-        mcr::fly_tick(*params, run, state, draws, tick);
+        mcr::tick_run(*params, run, state, draws, tick);
         samples[written++] = mcr::sample_of(*params, run, state);
     }
     return written;

@@ -59,7 +59,7 @@ MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines,
     Vec3 const arm_main{main.offset_x, main.offset_y, real(0)};
     real const one = select(lost, ring_force / maximum(count_left, real(1)), real(0));
     real const steer = select(wet, real(1), real(0));
-    Vec3 const torque_B = cross(arm_main, main_B) +
+    Vec3 torque_B = cross(arm_main, main_B) +
                           Vec3{steer * command.torque_B.x, steer * command.torque_B.y + one * cluster.radius, real(0)};
 
     engines.main = thrust.end;

@@ -183,7 +183,7 @@ MCR_FN Demand brake_explicit(Guidance const& guidance, Bearings const& b, Vec3 c
     real const side = clamp(linear_profile(-position_S.y, velocity_S.y, real(0), time) - free_S.y, real(-0.25) * thrust,
                             real(0.25) * thrust);
     real const level = square_root(maximum(thrust * thrust - lift * lift - side * side, real(0.01) * thrust * thrust));
-    Vec3 const acceleration_S = lift * b.up - level * b.forward + Vec3{real(0), side, real(0)};
+    Vec3 acceleration_S = lift * b.up - level * b.forward + Vec3{real(0), side, real(0)};
     return Demand{acceleration_S, select(late, memory.time_to_go - seconds(guidance.period_ticks), elapsed), trim};
 }
 

@@ -72,9 +72,10 @@ struct NavigationMemory {
     int  failed;                 // 1: altimeter latched out
 };
 
-/// Index of element (i, j), i <= j, of a packed upper triangle of order n.
+/// Index of element (i, j) of a packed upper triangle of order n. No branch: an unrolled loop is to see a constant.
 constexpr MCR_FN int packed(int n, int i, int j) {
-    return i <= j ? i * n - i * (i - 1) / 2 + (j - i) : j * n - j * (j - 1) / 2 + (i - j);
+    int const row = i + static_cast<int>(i > j) * (j - i);
+    return row * n - row * (row - 1) / 2 + (i + j - 2 * row);
 }
 
 /// Compensated addition: the rest carries what the sum could not hold (Kahan 1965).

@@ -8,11 +8,18 @@
 #define MCR_FN __device__ __forceinline__
 #define MCR_MEMBER __device__ __forceinline__
 #define MCR_UNROLL(count) MCR_PRAGMA(unroll count)
+#elif defined(__clang__) && defined(__x86_64__)
+// regcall hands structs over member by member; the usual convention packs them into pairs of floats, which no lane loop takes
+#define MCR_FN static inline __attribute__((always_inline, unused, regcall))
+#define MCR_MEMBER inline __attribute__((always_inline, regcall))
+#define MCR_UNROLL(count) MCR_PRAGMA(unroll count)
 #elif defined(__clang__)
 #define MCR_FN static inline __attribute__((always_inline, unused))
 #define MCR_MEMBER inline __attribute__((always_inline))
 #define MCR_UNROLL(count) MCR_PRAGMA(unroll count)
 #elif defined(__GNUC__)
+// these passes turn selects back into branches and move loads into them; then no lane loop is vectorised
+#pragma GCC optimize("no-thread-jumps", "no-tree-pre", "no-code-hoisting", "no-tree-sink")
 #define MCR_FN static inline __attribute__((always_inline, unused))
 #define MCR_MEMBER inline __attribute__((always_inline))
 #define MCR_UNROLL(count) MCR_PRAGMA(GCC unroll count)  // g++ ignores `#pragma unroll`, and then vectorises nothing
