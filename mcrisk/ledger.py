@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["chance", "count", "show"]
 
-FEW = 100  # landed runs below which their 1 % and 99 % quantiles say nothing
+FEW = 20  # landed runs below which they are not described alone
 SHOWN_CAUSES = 6  # of each outcome
 SHOWN_QUANTILES = ("0.01", "0.5", "0.99")
 
