@@ -41,6 +41,7 @@ class Workshop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.record = load_schema().record_dtype(4)
+        self.source = nvrtc.read_source(kernel_folder())
 
     @functools.cached_property
     def params_options(self) -> list[str]:
@@ -100,11 +101,11 @@ class Workshop:
 
     def ptx_text(self, architecture: str) -> str:
         """The PTX of kernels/descend.cu for a virtual architecture."""
-        source = nvrtc.read_source(kernel_folder())
         options = nvrtc.load().options(architecture, self.params_options)
-        path = self.folder / f"{nvrtc.digest_of((source.digest, *options))[:16]}.ptx"
+        path = self.folder / f"{nvrtc.digest_of((self.source.digest, *options))[:16]}.ptx"
         if not path.is_file():
-            nvrtc.write_atomically(path, nvrtc.load().compile(source, architecture, self.params_options).ptx.encode())
+            program = nvrtc.load().compile(self.source, architecture, self.params_options)
+            nvrtc.write_atomically(path, program.ptx.encode())
         return path.read_text()
 
     def ptx_module(self, text: str, optimise: bool = False) -> ptx_executor.PtxModule:
