@@ -1,0 +1,47 @@
+"""Every block of the descent is packed code: the instructions of its lane loop, for each compiler and vector width."""
+
+import re
+
+import pytest
+
+from mcrisk.backends import build
+from mcrisk.native import kernel_folder
+
+# The least packed operations of each block: about half of what it needs today, so that the model may change freely.
+FLOOR = {
+    "guide": 350,
+    "control": 80,
+    "propagate": 330,
+    "integrate": 450,
+    "altimeter": 600,
+    "velocimeter": 500,
+    "camera": 320,
+    "drift": 130,
+    "watch": 140,
+}
+REGISTER = {"v3": "ymm", "v4": "zmm"}
+ARITHMETIC = r"\tv(?:add|sub|mul|div|sqrt|fn?m(?:add|sub)\d+)"
+SHARE = 0.8  # of the arithmetic is packed; the rest are sums of the case alone, once for the tile
+
+
+@pytest.fixture(params=list(REGISTER))
+def listing(compiler, x86_64, request) -> tuple[str, dict[str, str]]:
+    """The vector register and the assembly of each block, by its name."""
+    entry = (kernel_folder() / "descend.cpp").read_text().replace('"mcrisk/', '"')
+    text = compiler.assembly(entry, ["-fPIC", *build.flags(request.param)])
+    bodies = re.findall(r"^(_ZN3mcr\w*?\d+([a-z]+)_tileE\w*):(.*?)^\s*\.size\s+\1,", text, re.MULTILINE | re.DOTALL)
+    return REGISTER[request.param], {block: body for _, block, body in bodies}
+
+
+def test_every_block_is_packed(listing):
+    """Nearly all arithmetic is on full vector registers, nothing is called, and as much is there as the block needs."""
+    register, blocks = listing
+
+    assert blocks.keys() == FLOOR.keys()
+    for block, body in blocks.items():
+        packed = len(re.findall(rf"{ARITHMETIC}ps\t.*%{register}", body))
+        single = len(re.findall(rf"{ARITHMETIC}ss\t", body))
+
+        assert packed >= FLOOR[block], f"{block}: {packed} packed, {single} single"
+        assert packed >= SHARE * (packed + single), f"{block}: {packed} packed, {single} single"
+        assert not re.search(r"\tcallq?\t", body), block
