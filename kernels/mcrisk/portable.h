@@ -9,7 +9,8 @@
 #define MCR_MEMBER __device__ __forceinline__
 #define MCR_UNROLL(count) MCR_PRAGMA(unroll count)
 #elif defined(__clang__) && defined(__x86_64__)
-// regcall hands structs over member by member; the usual convention packs them into pairs of floats, which no lane loop takes
+// regcall hands structs over member by member; the usual convention packs them into pairs of floats, which no lane loop
+// takes
 #define MCR_FN static inline __attribute__((always_inline, unused, regcall))
 #define MCR_MEMBER inline __attribute__((always_inline, regcall))
 #define MCR_UNROLL(count) MCR_PRAGMA(unroll count)

@@ -59,7 +59,9 @@ MCR_FN Vec3 sandwich(real w, Vec3 const& u, Vec3 const& v) {
 MCR_FN Vec3 rotate(Quat const& q_BS, Vec3 const& v_S) { return detail::sandwich(q_BS.w, -vector_part(q_BS), v_S); }
 
 /// v_S from v_B.
-MCR_FN Vec3 rotate_inverse(Quat const& q_BS, Vec3 const& v_B) { return detail::sandwich(q_BS.w, vector_part(q_BS), v_B); }
+MCR_FN Vec3 rotate_inverse(Quat const& q_BS, Vec3 const& v_B) {
+    return detail::sandwich(q_BS.w, vector_part(q_BS), v_B);
+}
 
 MCR_FN real norm_squared(Quat const& q) { return fused(q.z, q.z, fused(q.y, q.y, fused(q.x, q.x, q.w * q.w))); }
 

@@ -17,12 +17,16 @@ MCR_FN Vec3 operator*(real s, Vec3 const& a) { return {s * a.x, s * a.y, s * a.z
 MCR_FN Vec3 operator*(Vec3 const& a, real s) { return s * a; }
 
 /// s a + b, each component rounded once.
-MCR_FN Vec3 fused(real s, Vec3 const& a, Vec3 const& b) { return {fused(s, a.x, b.x), fused(s, a.y, b.y), fused(s, a.z, b.z)}; }
+MCR_FN Vec3 fused(real s, Vec3 const& a, Vec3 const& b) {
+    return {fused(s, a.x, b.x), fused(s, a.y, b.y), fused(s, a.z, b.z)};
+}
 
 MCR_FN real dot(Vec3 const& a, Vec3 const& b) { return fused(a.z, b.z, fused(a.y, b.y, a.x * b.x)); }
 
 /// a x b; products are rounded one by one, so that a x a is exactly zero and a x b = -(b x a).
-MCR_FN Vec3 cross(Vec3 const& a, Vec3 const& b) { return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x}; }
+MCR_FN Vec3 cross(Vec3 const& a, Vec3 const& b) {
+    return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
+}
 
 MCR_FN real norm_squared(Vec3 const& a) { return dot(a, a); }
 MCR_FN real norm(Vec3 const& a) { return square_root(norm_squared(a)); }
