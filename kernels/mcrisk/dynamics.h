@@ -1,8 +1,8 @@
 #pragma once
 /// Truth: rigid-body dynamics of the lander in the site frame over one truth step.
 /// Modelled: everything in gravity.h, thrust and torque of propulsion.h, attitude thrusters, changing mass, centre of gravity
-/// and inertia. Second order (mid-point); position, velocity and propellant as compensated sums. Not modelled: slosh, jet
-/// damping by gas.
+/// and inertia. Second order (mid-point); position, velocity, attitude and propellant as compensated sums.
+/// Not modelled: slosh, jet damping by gas.
 /// Source: Hughes, Spacecraft Attitude Dynamics, 3.1 (Euler's equations); mid-point rule: Hairer, Norsett & Wanner, II.1.
 #include "state.h"
 
@@ -119,7 +119,7 @@ MCR_FN void propagate(World const& world, Struck const& struck, Truth& truth, Gu
     Vec3 const spin_B = rotate(truth.q_BS, world.gravity.rotation_rate * world.gravity.pole_S);
     Vec3 const turn_B = step * (omega_middle - spin_B);
     Quat const q_middle = compose(from_rotation_vector(real(0.5) * turn_B), truth.q_BS);
-    truth.q_BS = renormalise(compose(from_rotation_vector(turn_B), truth.q_BS));
+    turn_by(truth.q_BS, truth.q_rest, turn_B);
 
     // translation: mid-point, thrust direction at the middle of the step
     Vec3 const felt_B = (real(1) / mass_middle) * push.force_B;

@@ -66,6 +66,7 @@ struct Estimate {
 struct NavigationMemory {
     Vec3 position_rest;
     Vec3 velocity_rest;
+    Quat q_rest;
     real plane[21];              // x z vx vz tilt bias
     real cross[6];               // y vy tilt
     int  rejected;               // altimeter rejections in a row
@@ -78,22 +79,13 @@ constexpr MCR_FN int packed(int n, int i, int j) {
     return row * n - row * (row - 1) / 2 + (i + j - 2 * row);
 }
 
-/// Compensated addition: the rest carries what the sum could not hold (Kahan 1965).
-template <class Number>
-MCR_FN void add_compensated(Number& sum, Number& rest, Number const& term) {
-    Number const wanted = term - rest;
-    Number const next = sum + wanted;
-    rest = (next - sum) - wanted;
-    sum = next;
-}
-
 /// Strapdown: estimate after one tick of increments; returns the specific force [m s^-2] felt in S.
 MCR_FN Vec3 integrate_increments(Estimate& estimate, NavigationMemory& memory, Gravity const& gravity,
                                  Increments const& increments) {
     Vec3 const spin_B = rotate(estimate.q_BS, (gravity.rotation_rate * tick_period) * gravity.pole_S);
     Vec3 const turn_B = increments.angle_B - spin_B;
     Quat const q_middle = compose(from_rotation_vector(real(0.5) * turn_B), estimate.q_BS);
-    estimate.q_BS = renormalise(compose(from_rotation_vector(turn_B), estimate.q_BS));
+    turn_by(estimate.q_BS, memory.q_rest, turn_B);
     Vec3 const axis_S = rotate_inverse(q_middle, Vec3{real(0), real(0), real(1)});
     Vec3 const push_S = rotate_inverse(q_middle, increments.velocity_B) + (estimate.thrust_bias * tick_period) * axis_S;
     Vec3 const start_S = estimate.velocity_S;

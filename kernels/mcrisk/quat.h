@@ -26,6 +26,7 @@ MCR_FN Quat identity() { return {1, 0, 0, 0}; }
 MCR_FN Vec3 vector_part(Quat const& q) { return {q.x, q.y, q.z}; }
 
 MCR_FN Quat operator+(Quat const& a, Quat const& b) { return {a.w + b.w, a.x + b.x, a.y + b.y, a.z + b.z}; }
+MCR_FN Quat operator-(Quat const& a, Quat const& b) { return {a.w - b.w, a.x - b.x, a.y - b.y, a.z - b.z}; }
 MCR_FN Quat operator*(real s, Quat const& q) { return {s * q.w, s * q.x, s * q.y, s * q.z}; }
 
 /// Hamilton's product a (x) b.
@@ -126,6 +127,19 @@ MCR_FN Quat select(bool condition, Quat const& yes, Quat const& no) {
 }
 
 MCR_FN bool is_finite(Quat const& q) { return all(is_finite(q.w), is_finite(vector_part(q))); }
+
+/// Turns B by a rotation vector in its own axes: q_BS <- compose(from_rotation_vector(turn), q_BS) as a compensated sum, near
+/// unit length. Plain products in single precision would lose what a slow turn has below the last place of q_BS, the same
+/// at every step: up to 0.25 mrad in ten minutes.
+MCR_FN void turn_by(Quat& q_BS, Quat& rest, Vec3 const& turn) {
+    Quat const step = from_rotation_vector(turn);
+    Vec3 const u = vector_part(step);
+    real const versine = select(step.w > 0, norm_squared(u) / (1 + absolute(step.w)), 1 - step.w);  // 1 - cos(angle / 2)
+    real const excess = real(0.5) * (norm_squared(q_BS) - 1);  // of the length: goes back by a step of Newton's method
+    real const keep = 1 - excess;
+    Quat const change = {-fused(excess, step.w, versine), keep * u.x, keep * u.y, keep * u.z};
+    add_compensated(q_BS, rest, multiply(q_BS, change));
+}
 
 /// q_BS from the axes of B in S components (unit, right-handed).
 /// Source: S. W. Shepperd, J. Guidance and Control 1 (1978) 223.

@@ -17,6 +17,7 @@ struct Truth {
     Vec3 velocity_S;             // [m s^-1] relative to the Moon
     Vec3 velocity_rest;
     Quat q_BS;
+    Quat q_rest;
     Vec3 omega_BN_B;             // [rad s^-1] inertial rate
     Vec3 anomaly_S;              // [m s^-2] unmodelled gravity
     EngineState engines;

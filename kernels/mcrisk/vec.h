@@ -31,6 +31,15 @@ MCR_FN Vec3 cross(Vec3 const& a, Vec3 const& b) {
 MCR_FN real norm_squared(Vec3 const& a) { return dot(a, a); }
 MCR_FN real norm(Vec3 const& a) { return square_root(norm_squared(a)); }
 
+/// Compensated addition: the rest carries what the sum could not hold (Kahan 1965).
+template <class Number>
+MCR_FN void add_compensated(Number& sum, Number& rest, Number const& term) {
+    Number const wanted = term - rest;
+    Number const next = sum + wanted;
+    rest = (next - sum) - wanted;
+    sum = next;
+}
+
 /// Direction of a; zero for a zero vector.
 MCR_FN Vec3 unit(Vec3 const& a) {
     real const length = norm(a);
