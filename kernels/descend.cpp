@@ -16,7 +16,11 @@
 static_assert(sizeof(mcr::Params) == MCR_PARAMS_BYTES,
               "the layout of Params differs from what schema.py read in the headers");
 
+#if defined(__clang__)
+#define MCR_BLOCK __attribute__((noinline, force_align_arg_pointer)) void
+#else
 #define MCR_BLOCK __attribute__((noinline)) void
+#endif
 #define MCR_EXPORT extern "C" __attribute__((visibility("default")))
 #if defined(__clang__) && defined(__AVX512F__)
 #define MCR_LANES _Pragma("clang loop vectorize(assume_safety) vectorize_width(16) interleave_count(1)")
@@ -93,6 +97,18 @@ struct Columns {
         Block const block = bits_as<Block>(value);
         (store_part(lane, block, parts), ...);
     }
+    /// The same where `open` is 1; elsewhere the old words stay.
+    template <class... Parts>
+    MCR_MEMBER void store_where(Flag open, int lane, T const& value, Parts... parts) {
+        Block const block = bits_as<Block>(value);
+        (store_part_where(open, lane, block, parts), ...);
+    }
+    MCR_MEMBER void store_part_where(Flag open, int lane, Block const& block, Part part) {
+        MCR_UNROLL(512)
+        for (int w = 0; w < part.count; ++w) {
+            column[part.first + w][lane] = select(open == 1, block.word[part.first + w], column[part.first + w][lane]);
+        }
+    }
     MCR_MEMBER void store_part(int lane, Block const& block, Part part) {
         MCR_UNROLL(512)
         for (int w = 0; w < part.count; ++w) column[part.first + w][lane] = block.word[part.first + w];
@@ -113,6 +129,9 @@ constexpr Part tick_words = MCR_PART(State, tick);
 struct Tile {
     Columns<State> state;
     Columns<Run> run;
+    alignas(64) Flag altimeter[tile_width];    ///< whether the sensor can give a sample to this lane
+    alignas(64) Flag velocimeter[tile_width];
+    alignas(64) Flag camera[tile_width];
     unsigned key_low, key_high;
     alignas(64) unsigned run_low[tile_width];
     alignas(64) unsigned run_high[tile_width];
@@ -140,20 +159,28 @@ MCR_FN void lane_integrate(Tile& tile, Params const& params, int tick, int lane)
     do_integrate(params, tile.run.load(lane), state, tile.draws(lane), tick);
     tile.state.store(lane, state, truth_words, imu_words, estimate_words, navigation_words, guidance_words, rate_words);
 }
+MCR_FN void lane_look(Tile& tile, bool altimeter_due, int lane) {
+    State state = tile.state.load(lane);
+    Outlook const outlook = look(tile.run.load(lane), state, altimeter_due);
+    tile.altimeter[lane] = outlook.altimeter;
+    tile.velocimeter[lane] = outlook.velocimeter;
+    tile.camera[lane] = outlook.camera;
+    tile.state.store(lane, state, events_words);
+}
 MCR_FN void lane_altimeter(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     do_altimeter(params, tile.run.load(lane), state, tile.draws(lane), tick);
-    tile.state.store(lane, state, estimate_words, navigation_words, events_words);
+    tile.state.store_where(tile.altimeter[lane], lane, state, estimate_words, navigation_words, events_words);
 }
 MCR_FN void lane_velocimeter(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     do_velocimeter(params, tile.run.load(lane), state, tile.draws(lane), tick);
-    tile.state.store(lane, state, estimate_words, navigation_words, events_words);
+    tile.state.store_where(tile.velocimeter[lane], lane, state, estimate_words, navigation_words, events_words);
 }
 MCR_FN void lane_camera(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     do_camera(params, tile.run.load(lane), state, tile.draws(lane), tick);
-    tile.state.store(lane, state, estimate_words, navigation_words, events_words);
+    tile.state.store_where(tile.camera[lane], lane, state, estimate_words, navigation_words, events_words);
 }
 MCR_FN void lane_drift(Tile& tile, int tick, int lane) {
     State state = tile.state.load(lane);
@@ -163,7 +190,7 @@ MCR_FN void lane_drift(Tile& tile, int tick, int lane) {
 MCR_FN void lane_watch(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     do_watch(params, tile.run.load(lane), state, tick);
-    tile.state.store(lane, state, truth_words, estimate_words, events_words, ended_words, tick_words);
+    tile.state.store(lane, state, truth_words, events_words, ended_words, tick_words);
 }
 
 MCR_BLOCK guide_tile(Tile& tile, Params const& params, int tick) {
@@ -181,6 +208,10 @@ MCR_BLOCK propagate_tile(Tile& tile, Params const& params, int tick, int index) 
 MCR_BLOCK integrate_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
     for (int lane = 0; lane < tile_width; ++lane) lane_integrate(tile, params, tick, lane);
+}
+MCR_BLOCK look_tile(Tile& tile, bool altimeter_due) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_look(tile, altimeter_due, lane);
 }
 MCR_BLOCK altimeter_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
@@ -203,6 +234,12 @@ MCR_BLOCK watch_tile(Tile& tile, Params const& params, int tick) {
     for (int lane = 0; lane < tile_width; ++lane) lane_watch(tile, params, tick, lane);
 }
 
+bool any_lane(Flag const (&flags)[tile_width]) {
+    Flag any = 0;
+    for (int lane = 0; lane < tile_width; ++lane) any |= flags[lane];
+    return any != 0;
+}
+
 /// Flies a tile of runs until the last one has ended. The state of a run is kept as it ends; its lane flies on for nothing.
 void fly_tile(Tile& tile, Params const& params, State* kept) {
     unsigned const* const ended = tile.state.column[ended_words.first];
@@ -215,9 +252,12 @@ void fly_tile(Tile& tile, Params const& params, State* kept) {
         control_tile(tile, params);
         for (int index = 0; index < params.simulation.truth_steps; ++index) propagate_tile(tile, params, tick, index);
         integrate_tile(tile, params, tick);
-        if (now.altimeter) altimeter_tile(tile, params, tick);
-        if (now.velocimeter) velocimeter_tile(tile, params, tick);
-        if (now.camera) camera_tile(tile, params, tick);
+        if (now.look) {
+            look_tile(tile, now.altimeter);
+            if (now.altimeter && any_lane(tile.altimeter)) altimeter_tile(tile, params, tick);
+            if (now.velocimeter && any_lane(tile.velocimeter)) velocimeter_tile(tile, params, tick);
+            if (now.camera && any_lane(tile.camera)) camera_tile(tile, params, tick);
+        }
         if (now.drift) drift_tile(tile, tick);
         watch_tile(tile, params, tick);
         unsigned news = 0;
@@ -225,6 +265,7 @@ void fly_tile(Tile& tile, Params const& params, State* kept) {
         for (int lane = 0; lane < tile_width && news != 0; ++lane) {
             if (ended[lane] * flying[lane] == 0) continue;
             kept[lane] = tile.state.load(lane);
+            if (kept[lane].ended == 1) do_touch(tile.run.load(lane), kept[lane]);
             flying[lane] = 0;
             --left;
         }

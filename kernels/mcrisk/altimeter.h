@@ -33,6 +33,13 @@ struct Range {
     real distance;          // [m]
 };
 
+/// Whether a sample can be valid at all, by the clearance of the tick before; never false for one that is.
+MCR_FN bool in_reach(Altimeter const& altimeter, Terrain const& terrain, real clearance) {
+    real const reach = altimeter.range_max * square_root(altimeter.health * altimeter.albedo / altimeter.albedo_reference);
+    real const relief = absolute(terrain.step_height) + absolute(terrain.rim_height);
+    return !(clearance > real(1.01) * reach + real(2) * relief + real(1000));
+}
+
 /// Slant range if the beam returns.
 MCR_FN Range measure_range(Altimeter const& altimeter, Terrain const& terrain, Gravity const& gravity, Faults const& faults,
                            Struck const& struck, Vec3 const& position_S, Quat const& q_BS, Draws const& draws, int tick) {

@@ -36,6 +36,11 @@ MCR_FN real fix_sigma(Camera const& camera, real height) {
     return maximum(camera.noise_fraction * maximum(height, real(0)), camera.noise_floor);
 }
 
+/// Whether a fix can be valid at all.
+MCR_FN bool in_reach(Camera const& camera, real clearance) {
+    return !((clearance <= camera.height_min) | (clearance >= camera.height_max));
+}
+
 /// Horizontal position by map matching: distance along the ground and cross-range.
 MCR_FN Fix measure_fix(Camera const& camera, real clearance, real arc, real y, Draws const& draws, int tick) {
     Normal4 const tie = normals(draws, Stream::camera, 0u);

@@ -64,6 +64,24 @@ MCR_FN void do_integrate(Params const& params, Run const& run, State& state, Dra
     estimate.q_BS = select(perfect, state.truth.q_BS, estimate.q_BS);
 }
 
+/// Which sensors can give a sample now; the blocks of the others are left out.
+struct Outlook {
+    Flag altimeter, velocimeter, camera;
+};
+
+/// Looks ahead of the sensors. Where the altimeter is due, its last sample is forgotten.
+MCR_FN Outlook look(Run const& run, State& state, bool altimeter_due) {
+    World const& world = run.world;
+    Events& events = state.events;
+    events.altimeter_used = select(altimeter_due, 0, events.altimeter_used);
+    events.altimeter_innovation = select(altimeter_due, real(0), events.altimeter_innovation);
+    events.altimeter_range = select(altimeter_due, real(-1), events.altimeter_range);
+    real const clearance = state.truth.clearance;
+    return Outlook{select(in_reach(world.altimeter, world.terrain, clearance), 1, 0),
+                   select(in_reach(world.velocimeter, clearance + world.touchdown.cg_height), 1, 0),
+                   select(in_reach(world.camera, clearance), 1, 0)};
+}
+
 /// Altimeter and its use.
 MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
     World const& world = run.world;
@@ -119,25 +137,31 @@ MCR_FN void do_drift(Run const& run, State& state, Draws const& draws, int tick)
     state.imu = drift(run.world.imu, state.imu, draws, 2u * number, passed);
 }
 
-/// Contact, outcomes decided in flight, causes; then the sums of the tick start anew.
+/// Contact, outcomes decided in flight, causes; then the sums of the tick start anew, unless its end is still to be found.
 MCR_FN void do_watch(Params const& params, Run const& run, State& state, int tick) {
     watch(params, run, state, tick);
-    state.truth.angle_B = Vec3{real(0), real(0), real(0)};
-    state.truth.velocity_B = Vec3{real(0), real(0), real(0)};
+    Vec3 const zero{real(0), real(0), real(0)};
+    bool const flies = state.ended == 0;
+    state.truth.angle_B = select(flies, zero, state.truth.angle_B);
+    state.truth.velocity_B = select(flies, zero, state.truth.velocity_B);
 }
+
+/// The end of a run on the ground.
+MCR_FN void do_touch(Run const& run, State& state) { touch(run, state); }
 
 /// Which blocks a tick runs: the same for every run of a case.
 struct Schedule {
-    bool guide, altimeter, velocimeter, camera, drift;
+    bool guide, look, altimeter, velocimeter, camera, drift;
 };
 
 MCR_FN Schedule schedule_of(Params const& params, int tick) {
     World const& world = params.world;
     bool const aided = params.onboard.navigation.mode != NavigationMode::perfect;
-    return Schedule{tick % params.onboard.guidance.period_ticks == 0,
-                    all(world.altimeter.fitted == 1, aided, tick % world.altimeter.period_ticks == 0),
-                    all(world.velocimeter.fitted == 1, aided, tick % world.velocimeter.period_ticks == 0),
-                    all(world.camera.fitted == 1, aided, tick % world.camera.period_ticks == 0), tick % slow_ticks == 0};
+    bool const altimeter = all(world.altimeter.fitted == 1, aided, tick % world.altimeter.period_ticks == 0);
+    bool const velocimeter = all(world.velocimeter.fitted == 1, aided, tick % world.velocimeter.period_ticks == 0);
+    bool const camera = all(world.camera.fitted == 1, aided, tick % world.camera.period_ticks == 0);
+    return Schedule{tick % params.onboard.guidance.period_ticks == 0, any(altimeter, velocimeter, camera), altimeter,
+                    velocimeter, camera, tick % slow_ticks == 0};
 }
 
 /// A number of the World by its index in words of four bytes.
@@ -162,11 +186,15 @@ MCR_FN void fly_tick(Params const& params, Run const& run, State& state, Draws c
     do_control(params, state);
     for (int index = 0; index < params.simulation.truth_steps; ++index) do_propagate(params, run, state, tick, index);
     do_integrate(params, run, state, draws, tick);
-    if (now.altimeter) do_altimeter(params, run, state, draws, tick);
-    if (now.velocimeter) do_velocimeter(params, run, state, draws, tick);
-    if (now.camera) do_camera(params, run, state, draws, tick);
+    if (now.look) {
+        Outlook const outlook = look(run, state, now.altimeter);
+        if (now.altimeter && outlook.altimeter == 1) do_altimeter(params, run, state, draws, tick);
+        if (now.velocimeter && outlook.velocimeter == 1) do_velocimeter(params, run, state, draws, tick);
+        if (now.camera && outlook.camera == 1) do_camera(params, run, state, draws, tick);
+    }
     if (now.drift) do_drift(run, state, draws, tick);
     do_watch(params, run, state, tick);
+    if (state.ended == 1) do_touch(run, state);
 }
 
 /// One descent from arrival to its record: the scalar twin of the tile, and a GPU thread.

@@ -35,6 +35,9 @@ MCR_FN Vec3 beam_direction(Velocimeter const& velocimeter, int beam) {
     return Vec3{cant.sine * x, cant.sine * y, -cant.cosine};
 }
 
+/// Whether a sample can be valid at all; `clearance` as in measure_speeds.
+MCR_FN bool in_reach(Velocimeter const& velocimeter, real clearance) { return !(clearance >= velocimeter.range_max); }
+
 /// Line-of-sight speeds of the lander along the three beams.
 MCR_FN BeamSpeeds measure_speeds(Velocimeter const& velocimeter, Struck const& struck, real clearance, Vec3 const& velocity_S,
                                  Quat const& q_BS, Draws const& draws, int tick) {

@@ -28,7 +28,15 @@ MCR_FN void decide(Events& events, bool condition, Outcome outcome) {
 /// Keeps the speed at the first passage below a height.
 MCR_FN void keep_below(real& kept, bool below, real value) { kept = select(below & (kept < real(0)), value, kept); }
 
-/// One tick of watching; sets `ended` at contact and moves the truth back to the instant of contact.
+/// Whether all that flies is finite.
+MCR_FN bool is_finite(State const& state) {
+    Truth const& truth = state.truth;
+    return all(is_finite(truth.position_S), is_finite(truth.velocity_S), is_finite(truth.q_BS),
+               is_finite(state.estimate.position_S), is_finite(state.estimate.velocity_S), is_finite(state.estimate.q_BS),
+               is_finite(truth.omega_BN_B), is_finite(state.guidance.trim));
+}
+
+/// One tick of watching; sets `ended` at contact.
 MCR_FN void watch(Params const& params, Run const& run, State& state, int tick) {
     Truth& truth = state.truth;
     Events& events = state.events;
@@ -100,25 +108,28 @@ MCR_FN void watch(Params const& params, Run const& run, State& state, int tick) 
     events.gate_miss = select(passes, beyond, events.gate_miss);
     events.gate_tick = select(passes, tick, events.gate_tick);
 
-    // contact: back along the tick to the surface
+    // contact: the part of the tick until the surface
     bool const touches = now <= real(0);
     real const fraction = clamp(before / maximum(before - now, real(1e-6)), real(0), real(1));
-    real const back = select(touches, (real(1) - fraction) * tick_period, real(0));
+    truth.clearance = select(touches, real(0), now);
+    events.contact_fraction = select(touches, fraction, real(1));
+    state.ended = select(is_finite(state), select(touches, 1, 0), 2);
+    state.tick = tick + 1;
+}
+
+/// Moves a run that has touched the ground in this tick back along it to the surface.
+MCR_FN void touch(Run const& run, State& state) {
+    Truth& truth = state.truth;
+    real const back = (real(1) - state.events.contact_fraction) * tick_period;
     Vec3 const thrust_S = (real(1) / tick_period) * rotate_inverse(truth.q_BS, truth.velocity_B);
-    Vec3 const acceleration_S = thrust_S + free_acceleration(world.gravity, truth.position_S, truth.velocity_S);
+    Vec3 const acceleration_S = thrust_S + free_acceleration(run.world.gravity, truth.position_S, truth.velocity_S);
     Vec3 const end_S = truth.velocity_S;
     truth.velocity_S = end_S - back * acceleration_S;
     truth.position_S = truth.position_S - back * (real(0.5) * (end_S + truth.velocity_S));
     Vec3 const estimate_end_S = state.estimate.velocity_S;
     state.estimate.velocity_S = estimate_end_S - back * acceleration_S;
     state.estimate.position_S = state.estimate.position_S - back * (real(0.5) * (estimate_end_S + state.estimate.velocity_S));
-    truth.clearance = select(touches, real(0), now);
-    events.contact_fraction = select(touches, fraction, real(1));
-    bool const finite = all(is_finite(truth.position_S), is_finite(truth.velocity_S), is_finite(truth.q_BS),
-                            is_finite(state.estimate.position_S), is_finite(state.estimate.velocity_S),
-                            is_finite(state.estimate.q_BS), is_finite(truth.omega_BN_B), is_finite(state.guidance.trim));
-    state.ended = select(finite, select(touches, 1, 0), 2);
-    state.tick = tick + 1;
+    state.ended = select(is_finite(state), 1, 2);
 }
 
 }  // namespace mcr

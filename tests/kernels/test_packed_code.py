@@ -11,13 +11,14 @@ from mcrisk.native import kernel_folder
 FLOOR = {
     "guide": 350,
     "control": 80,
-    "propagate": 330,
+    "propagate": 320,
     "integrate": 450,
     "altimeter": 600,
     "velocimeter": 500,
     "camera": 320,
     "drift": 130,
-    "watch": 140,
+    "look": 3,
+    "watch": 50,
 }
 REGISTER = {"v3": "ymm", "v4": "zmm"}
 ARITHMETIC = r"\tv(?:add|sub|mul|div|sqrt|fn?m(?:add|sub)\d+)"
