@@ -33,6 +33,7 @@ COMMON = (
     "-fno-trapping-math",
     "-fopenmp-simd",
     "-fvisibility=hidden",
+    "-fno-exceptions",  # else g++ wants a C++ runtime to unwind through what throws nothing
 )
 MACHINE = {
     "v2": ("-march=x86-64-v2",),  # no fma: an exact emulation, slow; built only where nothing else runs
