@@ -1,9 +1,9 @@
 """Mission: one complete nominal design with its scatter, frozen.
 
 A mission file states kernel parameters in the section of their path (`[propulsion.main]`, `isp = "318 s"`) and what
-they follow from: [site], [orbit], [mass], [delivery] and [knowledge] at powered-descent initiation, [dispersions],
-[[correlations]], [requirements]. What it leaves out is a default of the kernel headers, follows from [mass], or is
-filled by the nominal design (`designed`) and from orbit and site (`placed`).
+they follow from: [site], [orbit], [mass], [delivery], [knowledge] and [assumed] at powered-descent initiation,
+[dispersions], [[correlations]], [requirements]. What it leaves out is a default of the kernel headers, follows from
+[mass], or is filled by the nominal design (`designed`) and from orbit and site (`placed`).
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class Mission:
         return value if isinstance(value, float) else 0.0
 
     def cholesky(self, which: str) -> tuple[float, ...]:
-        """Lower Cholesky factor (21 numbers, row by row, SI) of the `delivery` or `knowledge` covariance.
+        """Lower Cholesky factor (21 numbers, row by row, SI) of the `delivery`, `knowledge` or `assumed` covariance.
 
         Order: radial, along-track, cross-track position, then velocity. Zero sigmas give zero rows.
         """

@@ -276,8 +276,8 @@ def _placed(mission: Mission) -> dict[str, Any]:
 
 
 def _initial_covariance(mission: Mission, angle: float) -> tuple[list[float], list[float]]:
-    """Packed upper triangles of the filter's channels: the knowledge covariance turned into S, tilt and bias."""
-    flat = mission.cholesky("knowledge")
+    """Packed upper triangles of the filter's channels: the assumed covariance turned into S, tilt and bias."""
+    flat = mission.cholesky("assumed")
     factor = [[flat[i * (i + 1) // 2 + j] if j <= i else 0.0 for j in range(6)] for i in range(6)]
     orbit = [[sum(factor[i][k] * factor[j][k] for k in range(6)) for j in range(6)] for i in range(6)]
     s, c = math.sin(angle), math.cos(angle)

@@ -12,7 +12,7 @@ from .dispersion import Correlation, Dispersion, check_value, components, read_d
 from .errors import ImpossibleDesign, MistakeError, Problems
 from .schema import Field, Schema, load_schema
 from .statement import Entry
-from .tables import LISTS, TABLES, propellant_at_pdi, read_budget, read_covariance
+from .tables import LISTS, SCATTERS, TABLES, propellant_at_pdi, read_budget, read_covariance
 from .values import Value, default_values, flat, read_value
 
 __all__ = ["Resolved", "resolve"]
@@ -80,7 +80,7 @@ def _requirement(entry: Entry, path: str) -> str:
 
 
 def _check_scatter(entries: Mapping[str, Entry], problems: Problems) -> None:
-    for which in ("delivery", "knowledge"):
+    for which in SCATTERS:
         entry = entries.get(f"{which}.covariance")
         others = [path for path in entries if path.startswith(f"{which}.") and not path.endswith("covariance")]
         if entry and others:

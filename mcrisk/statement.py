@@ -13,7 +13,7 @@ from .config import Document
 from .dispersion import Dispersion
 from .errors import MistakeError, Problems, unknown
 from .schema import Schema, load_schema
-from .tables import LISTS, TABLES
+from .tables import LISTS, SCATTERS, TABLES
 
 if TYPE_CHECKING:
     from .mission import Mission
@@ -99,7 +99,7 @@ def flatten(schema: Schema, document: Document, entries: dict[str, Entry], probl
 def forget_other_form(path: str, entries: dict[str, Entry], file: str | None = None) -> None:
     """A covariance replaces inherited sigmas and the other way round; those of the same `file` stay, to be refused."""
     section, _, name = path.partition(".")
-    if section in ("delivery", "knowledge"):
+    if section in SCATTERS:
         for other in list(entries):
             inherited = other.startswith(f"{section}.") and (other.endswith(".covariance") != (name == "covariance"))
             if inherited and entries[other].file != file:

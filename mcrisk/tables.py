@@ -21,6 +21,8 @@ __all__ = [
 
 TURN = 2 * math.pi  # [rad]
 GRAVITY = 9.80665  # [m s^-2] standard gravity, exact, CGPM 1901
+TIE = "radial_along_velocity_correlation"
+SCATTERS = ("delivery", "knowledge", "assumed")
 STATES = ("position_radial", "position_along", "position_cross", "velocity_radial", "velocity_along", "velocity_cross")
 
 
@@ -38,14 +40,17 @@ def _table(path: str, unit: str, source: str, description: str, limits: str = ""
     )  # fmt: skip
 
 
-def _scatter(section: str, what: str) -> list[Field]:
+def _scatter(section: str, what: str, optional: bool = False) -> list[Field]:
+    def default(text: str) -> str:
+        return "optional" if optional else text
+
     rows = [
-        _table(f"{section}.{name}", "m" if name[0] == "p" else "m s^-1", "0 m" if name[0] == "p" else "0 m/s",
+        _table(f"{section}.{name}", "m" if name[0] == "p" else "m s^-1", default("0 m" if name[0] == "p" else "0 m/s"),
                f"One-sigma {name.split('_')[1]} {name.split('_')[0]} {what}.", ">= 0")
         for name in STATES
     ]  # fmt: skip
     text = "Correlation between radial position and along-track velocity."
-    return [*rows, _table(f"{section}.radial_along_velocity_correlation", "", "0", text, "-1 .. 1")]
+    return [*rows, _table(f"{section}.{TIE}", "", default("0"), text, "-1 .. 1")]
 
 
 TABLES: dict[str, Field] = {
@@ -62,12 +67,13 @@ TABLES: dict[str, Field] = {
         _table("mass.at_pdi", "kg", "optional", "Mass at the start of powered descent; replaces launch.", "> 0"),
         *_scatter("delivery", "error of the true state at the start of powered descent"),
         *_scatter("knowledge", "error of the state the computer starts with"),
+        *_scatter("assumed", "error of that state expected by the filter; left out: as in [knowledge]", optional=True),
     )
 }  # fmt: skip
+COVARIANCE = "6 x 6 covariance in SI: radial, along, cross position, then velocity; instead of sigmas."
 LISTS = {
     "mass.budget": "Manoeuvres between launch and powered descent: tables of name, delta_v and isp.",
-    "delivery.covariance": "6 x 6 covariance in SI: radial, along, cross position, then velocity; instead of sigmas.",
-    "knowledge.covariance": "6 x 6 covariance in SI: radial, along, cross position, then velocity; instead of sigmas.",
+    **{f"{section}.covariance": COVARIANCE for section in SCATTERS},
 }
 BURN = {
     "delta_v": _table("delta_v", "m s^-1", "required", "Velocity change.", ">= 0"),
@@ -161,10 +167,15 @@ def propellant_at_pdi(tables: Mapping[str, Any], dry: float, attitude: float) ->
 
 
 def scatter_factor(tables: Mapping[str, Any], which: str) -> tuple[float, ...]:
-    """Lower Cholesky factor (21 numbers, row by row, SI) of the `delivery` or `knowledge` covariance.
+    """Lower Cholesky factor (21 numbers, row by row, SI) of the `delivery`, `knowledge` or `assumed` covariance.
 
-    Order: radial, along-track, cross-track position, then velocity. Zero sigmas give zero rows.
+    Order: radial, along-track, cross-track position, then velocity. Zero sigmas give zero rows. What `assumed` does not
+    state is as in `knowledge`.
     """
+    if which == "assumed":
+        stated = {path.removeprefix("assumed."): value for path, value in tables.items() if path.startswith("assumed.")}
+        kept = {path: value for path, value in tables.items() if not (stated and path == "knowledge.covariance")}
+        return scatter_factor({**kept, **{f"knowledge.{name}": value for name, value in stated.items()}}, "knowledge")
     covariance = tables.get(f"{which}.covariance")
     if covariance is not None:
         factor = cholesky(covariance)
@@ -172,6 +183,6 @@ def scatter_factor(tables: Mapping[str, Any], which: str) -> tuple[float, ...]:
     else:
         sigmas = [float(tables[f"{which}.{name}"]) for name in STATES]
         factor = [[sigmas[i] if i == j else 0.0 for j in range(6)] for i in range(6)]
-        tie = float(tables[f"{which}.radial_along_velocity_correlation"])
+        tie = float(tables[f"{which}.{TIE}"])
         factor[4][0], factor[4][4] = tie * sigmas[4], math.sqrt(1 - tie * tie) * sigmas[4]
     return tuple(factor[i][j] for i in range(6) for j in range(i + 1))

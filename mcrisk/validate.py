@@ -188,15 +188,18 @@ def _mission_one(fly: Fly) -> list[Row]:
     locked = load_schema().enums["Cause"]["altimeter_rejected"]
 
     def rejected(flight: Flight) -> str:
-        return f"lost to the gate: {100 * np.mean(flight.records['cause'] == locked):.1f} %"
+        return f"{100 * np.mean(flight.records['cause'] == locked):.1f} %"
 
+    sides = [fly("hakuto_r_m1", {"terrain.step_range": f"{edge - 4} km"}) for edge in (16, 22, 41, 70)]
     tactical = "uncalibrated inertial unit: height is uncertain by 0.8 km when the first range comes late"
     return [
         Row(name, "as flown lands", "0 (crashed)", flown.success, flown.share < 0.05, flown.losses()),
         Row(name, "true height when it believed to be on the ground", "about 5 km, M",
             flown.band("false_ground_height", "km", fooled, 1e-3),
             inside(flown.records["false_ground_height"][fooled], 5000),
-            "the 3 km step of the ground plus navigation error before the fix"),
+            "the 3 km step of the ground and 0.1 km of later drift; what is published does not explain the other 2 km"),
+        Row(name, "lost to the gate coming from north, north-east, east, south (rim 16, 22, 41, 70 km from the site)",
+            "direction not published", ", ".join(rejected(one) for one in sides), None),
         Row(name, "from then to dry tanks", "slow descent until propellant ran out, M", band(wait, "s"), None),
         Row(name, "impact speed", "above 100 m/s, S; 120 to 155 m/s by free fall, E",
             flown.band("impact_speed", "m/s", fooled), flown.median("impact_speed") > 100),
@@ -204,9 +207,9 @@ def _mission_one(fly: Fly) -> list[Row]:
         Row(name, "policy reset lands", "lands", reset.success, reset.share > 0.85),
         Row(name, "policy dem_aware lands", "lands", aware.success, aware.share > 0.85),
         Row(name, "beam on the thrust axis", "no lock-out", axis.success, axis.share > 0.5,
-            f"{rejected(axis)}; {axis.losses()}; {tactical}"),
+            f"lost to the gate: {rejected(axis)}; {axis.losses()}; {tactical}"),
         Row(name, "range of 5 km", "no lock-out", short.success, short.share > 0.5,
-            f"{rejected(short)}; {short.losses()}; {tactical}"),
+            f"lost to the gate: {rejected(short)}; {short.losses()}; {tactical}"),
     ]  # fmt: skip
 
 
@@ -222,10 +225,9 @@ def _blue_ghost(fly: Fly) -> list[Row]:
             abs(flown.median("gate_time") - 550) < 20,
             "2.8 kN and 1050 kg by engine list and mass budget; D'Souza's law uses 83 to 94 % of the thrust"),
         Row(name, "speed at main-engine off", "40 m/s, O", flown.band("main_off_speed", "m/s"),
-            abs(flown.median("main_off_speed") - 40) < 5,
-            "total speed; the gate's height of 2.2 km and forward speed are free choices"),
+            None, "entry condition: the gate is chosen for it"),
         Row(name, "terminal descent", "about 100 s, O", band(terminal, "s"),
-            abs(float(np.median(terminal)) - 100) < 30),
+            None, "entry condition: height of the gate"),
         Row(name, "touchdown speed", "about 1 m/s, O", flown.band("descent_rate", "m/s"),
             abs(flown.median("descent_rate") - 1) < 0.3),
         Row(name, "landed mass without residuals", "505 to 561 kg, E", band(mass, "kg"),

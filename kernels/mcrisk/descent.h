@@ -18,12 +18,16 @@ MCR_FN void do_guide(Params const& params, State& state, int tick) {
 /// Pulses of the cluster and attitude control: torque to the cluster first, the rest to the attitude thrusters.
 MCR_FN void do_control(Params const& params, State& state) {
     World const& nominal = params.world;
-    pulse_cluster(nominal.propulsion.cluster, state.guidance);
     real const fuel = maximum(state.guidance.mass - nominal.vehicle.mass_dry - nominal.rcs.propellant, real(0));
     real const full = clamp(fuel / nominal.propulsion.propellant, real(0), real(1));
     Vec3 const inertia = mass_properties(nominal.vehicle, full).inertia;
     Vec3 const torque_B = control_torque(params.onboard.control, state.command.trim_B, inertia, state.estimate.q_BS, state.guidance.direction_S,
                                          state.rate_B);
+    // attitude before thrust: at full duty the ring gives no torque, so duty gives way to what the thrusters cannot hold
+    Cluster const& ring = nominal.propulsion.cluster;
+    Vec3 const unheld_B = torque_B - scale(inertia, state.command.trim_B);
+    bool const excess = maximum(absolute(unheld_B.x), absolute(unheld_B.y)) > rcs_torque_max(nominal.rcs);
+    pulse_cluster(ring, state.guidance, select(excess, real(1) - ring.pulse_min * (real(1) / tick_period), real(1)));
     real const authority = differential_torque_max(nominal.propulsion.cluster, state.guidance.duty);
     Vec3 const ring_B{clamp(torque_B.x, -authority, authority), clamp(torque_B.y, -authority, authority), real(0)};
     Vec3 const rest_B = torque_B - ring_B;

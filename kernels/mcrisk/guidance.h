@@ -139,7 +139,8 @@ MCR_FN Reference reference_at(Guidance const& guidance, real height) {
 
 /// Constant-thrust explicit law (see the file's head). `full` is the thrust acceleration at full thrust.
 MCR_FN Demand brake_explicit(Guidance const& guidance, Bearings const& b, Vec3 const& free_S, Vec3 const& position_S,
-                             Vec3 const& velocity_S, real full, real exhaust, GuidanceMemory const& memory, real site_radius) {
+                             Vec3 const& velocity_S, real full, real exhaust, GuidanceMemory const& memory, real site_radius,
+                             real arrest) {
     // the last seconds count down by the clock: a prediction that reacts to the lift it causes would not settle
     bool const late = memory.time_to_go < real(20);
     real const time = maximum(memory.time_to_go, real(8));
@@ -174,9 +175,9 @@ MCR_FN Demand brake_explicit(Guidance const& guidance, Bearings const& b, Vec3 c
 
     real const thrust = full * trim;
     // close to the gate a first altimeter fix may move it by a kilometre: the lander then bends its path a little instead of
-    // chasing a point that it cannot reach, and leaves the rest to the approach
-    real const bend = real(0.4) * gravity_up;  // negative
-    real const bounded = select(late, clamp(rise, bend, -bend), rise);
+    // chasing a point that it cannot reach, rises no harder than the approach would, and leaves the rest to it
+    real const bend = real(-0.4) * gravity_up;
+    real const bounded = select(late, clamp(rise, -bend, maximum(bend, arrest)), rise);
     real const needed_lift = bounded - gravity_up - b.forward_speed * b.forward_speed / b.radius;
     real const lowest = select(late, real(0.1) * thrust, real(-0.9) * thrust);
     real const lift = clamp(needed_lift, lowest, real(0.9) * thrust);
@@ -237,12 +238,16 @@ MCR_FN Vec3 dsouza_law(Vec3 const& r, Vec3 const& v, Vec3 const& free_S, real ti
 
 constexpr real settling_time = real(10);  ///< [s] before contact at which the approach is to be over the target.
 
+/// Vertical acceleration that holds the reference.
+MCR_FN real hold_reference(Guidance const& guidance, Reference const& reference, real climb_rate) {
+    return reference.deceleration + guidance.rate_gain * (-reference.speed - climb_rate);
+}
+
 /// Approach and terminal descent: thrust acceleration asked for.
-MCR_FN Vec3 descend_on_reference(Guidance const& guidance, Bearings const& b, Vec3 const& free_S, Vec3 const& position_S,
-                                 Vec3 const& velocity_S, real full, bool terminal) {
-    Reference const reference = reference_at(guidance, b.height);
+MCR_FN Vec3 descend_on_reference(Guidance const& guidance, Reference const& reference, Bearings const& b, Vec3 const& free_S,
+                                 Vec3 const& position_S, Vec3 const& velocity_S, real full, bool terminal) {
     real const pull = -dot(free_S, b.up);
-    real const rise = reference.deceleration + guidance.rate_gain * (-reference.speed - b.climb_rate);
+    real const rise = hold_reference(guidance, reference, b.climb_rate);
     real const lift = clamp(rise + pull - b.forward_speed * b.forward_speed / b.radius, real(0.25) * pull, full);
 
     // horizontally: the linear profile to rest over the target is -2 v/T + 6 d/T^2, where d is the displacement from the
@@ -278,9 +283,9 @@ MCR_FN void allocate_thrust(Propulsion const& propulsion, GuidanceMemory& memory
 }
 
 /// Duty of this tick: the nearest allowed one to the wish plus what earlier ticks still owe, so that the mean is the wish.
-MCR_FN void pulse_cluster(Cluster const& cluster, GuidanceMemory& memory) {
+MCR_FN void pulse_cluster(Cluster const& cluster, GuidanceMemory& memory, real limit) {
     real const owed = clamp(memory.duty_wish + memory.duty_owed, real(-1), real(2));
-    memory.duty = select(memory.duty_wish > real(0), allowed_duty(cluster, owed), real(0));
+    memory.duty = select(memory.duty_wish > real(0), minimum(allowed_duty(cluster, owed), limit), real(0));
     memory.duty_owed = clamp(owed - memory.duty, real(-0.5), real(0.5));
 }
 
@@ -333,8 +338,9 @@ MCR_FN void guide(Guidance const& guidance, Propulsion const& propulsion, Gravit
     real const nominal = thrust_available(propulsion, memory);
     real const full = memory.thrust_scale * nominal / memory.mass;
     real const exhaust = exhaust_speed(propulsion);
+    Reference const reference = reference_at(guidance, b.height);
     Demand const law = brake_explicit(guidance, b, free_S, estimate.position_S, estimate.velocity_S, full, exhaust, memory,
-                                      gravity.radius);
+                                      gravity.radius, hold_reference(guidance, reference, b.climb_rate));
     Gate const gate = gate_of(guidance, gravity, feet);
     Vec3 const reach_S = gate.position_S - estimate.position_S;
     // D'Souza brings a lander to rest at a point: here the point moves with the gate's velocity
@@ -353,7 +359,7 @@ MCR_FN void guide(Guidance const& guidance, Propulsion const& propulsion, Gravit
     bool const braking = phase == Phase::brake;
     memory.time_to_go = select(braking, select(dsouza, time_dsouza, law.time_to_go), memory.time_to_go);
     memory.trim = select(braking & !dsouza & !apollo, law.trim, memory.trim);
-    Vec3 const approach_S = descend_on_reference(guidance, b, free_S, estimate.position_S, estimate.velocity_S, full,
+    Vec3 const approach_S = descend_on_reference(guidance, reference, b, free_S, estimate.position_S, estimate.velocity_S, full,
                                                  phase == Phase::terminal);
     Vec3 const thrust_S = select(braking, brake_S, approach_S);
     real const size = norm(thrust_S);

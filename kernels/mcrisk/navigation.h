@@ -274,6 +274,8 @@ MCR_FN void update(Estimate& estimate, NavigationMemory& memory, Scalar const& s
     memory.cross[5] = maximum(memory.cross[5], real(1e-12));
 }
 
+constexpr real local_ground = real(1000);  ///< [m] slant range below which the map's error fades out.
+
 /// What became of an altimeter sample.
 struct Verdict {
     int used;                    // 1 accepted, 0 no sample, -1 rejected
@@ -285,18 +287,23 @@ MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigatio
                          Altimeter const& altimeter, Terrain const& map, Gravity const& gravity, Range const& range) {
     Vec3 const beam_S = rotate_inverse(estimate.q_BS, altimeter.beam_B);
     Vec3 const up = unit(from_centre(gravity, estimate.position_S));
-    real const cosine = maximum(-dot(beam_S, up), real(0.1));
     bool const mapped = navigation.gate_policy == GatePolicy::dem_aware;
     real const level = sphere_distance(gravity, real(0), estimate.position_S, beam_S);
     real const predicted = select(mapped, ground_distance(map, gravity, estimate.position_S, beam_S), level);
+    // where the map slopes, range also tells of the position along the track: height less slope times way
+    Vec3 const spot_S = from_centre(gravity, estimate.position_S + predicted * beam_S);
+    real const slope = select(mapped, ground_profile(map, gravity.radius * arctangent2(spot_S.x, spot_S.z)).slope, real(0));
+    Vec3 const normal = up - slope * Vec3{up.z, real(0), -up.x};
+    real const cosine = maximum(-dot(beam_S, normal), real(0.1));
     real const slant = maximum(range.distance, real(0));
     real const noise = altimeter.noise * altimeter.noise + altimeter.noise_fraction * altimeter.noise_fraction * slant * slant;
-    real const ground = navigation.map_sigma / cosine;
+    // what counts at last is the height over the very ground under the feet: there the map's error is none
+    real const ground = navigation.map_sigma * clamp(slant / local_ground, real(0.02), real(1)) / cosine;
     real const factor = altimeter.noise_fraction * slant;
-    real const sine2 = maximum(real(1) - cosine * cosine, real(0));
+    real const sine2 = maximum(real(1) + slope * slope - cosine * cosine, real(0));
     real const pointing = slant * slant * sine2 / (cosine * cosine) * memory.plane[packed(6, 4, 4)];
     real const scale = real(1) / cosine;
-    Scalar const s{up.x * scale, up.z * scale, real(0), real(0), real(0), real(0), range.distance - predicted,
+    Scalar const s{normal.x * scale, normal.z * scale, real(0), real(0), real(0), real(0), range.distance - predicted,
                    noise, ground * ground + factor * factor + pointing};
 
     // gate

@@ -1,7 +1,7 @@
 #pragma once
 /// The ground, first version: a sphere through the site, one scarp or crater rim across the ground track, a height error
 /// of the map, and under the lander a plane slope drawn per run.
-/// Source: rim as a smooth step (HAKUTO-R M1: 3 km over the wall of Atlas); slopes: Rosenburg et al. 2011 (LOLA).
+/// Sources: height and flank of rims: Pike 1977 (Impact and Explosion Cratering, 489); slopes: Rosenburg et al. 2011 (LOLA).
 #include "elementary.h"
 #include "gravity.h"
 #include "vec.h"
@@ -13,8 +13,8 @@ struct Terrain {
     real step_height;     ///< [m] default 0 m. Height of the ground uprange of the scarp above the site.
     real step_range;      ///< [m] default 30 km. Distance of the middle of the scarp uprange of the site.
     real step_width;      ///< [m] > 0, default 8 km. Horizontal width of the scarp.
-    real rim_height;      ///< [m] default 0 m. Height of a raised rim on the upper edge of the scarp.
-    real rim_width;       ///< [m] > 0, default 6 km. Half-width of the raised rim.
+    real rim_height;      ///< [m] default 0 m. Height of a raised rim above the ground uprange, on the upper edge of the scarp.
+    real rim_width;       ///< [m] > 0, default 6 km. Width of the rim's outer flank; its inner one is the scarp.
     real height_error;    ///< [m] default 0 m. True less mapped height of the ground.
     real map_shift;       ///< [m] default 0 m. Downrange shift of the true ground against the map.
     real slope;           ///< [rad] >= 0, default 0 deg. Slope under the lander.
@@ -27,16 +27,19 @@ struct Profile {
     real slope;
 };
 
-/// The ground at a point downrange x (arc length) of the site: a smooth step 1 - 3 t^2 + 2 t^3 and a bump (1 - e^2)^2.
+/// The ground at a point downrange x (arc length) of the site: a smooth step 1 - 3 t^2 + 2 t^3 and a bump (1 - e^2)^2
+/// around its upper edge, as wide outside as the flank and inside as the step.
 MCR_FN Profile ground_profile(Terrain const& terrain, real x) {
     real const s = x - terrain.map_shift + terrain.step_range;
     real const t = clamp(s / terrain.step_width + real(0.5), real(0), real(1));
-    real const e = clamp((s + real(0.5) * terrain.step_width) / terrain.rim_width, real(-1), real(1));
+    real const inward = s + real(0.5) * terrain.step_width;
+    real const width = select(inward < real(0), terrain.rim_width, terrain.step_width);
+    real const e = clamp(inward / width, real(-1), real(1));
     real const bump = real(1) - e * e;
     return Profile{terrain.height_error + terrain.step_height * (real(1) - t * t * (real(3) - real(2) * t)) +
                        terrain.rim_height * bump * bump,
                    real(-6) * terrain.step_height * t * (real(1) - t) / terrain.step_width -
-                       real(4) * terrain.rim_height * e * bump / terrain.rim_width};
+                       real(4) * terrain.rim_height * e * bump / width};
 }
 
 MCR_FN real ground_height(Terrain const& terrain, real x) { return ground_profile(terrain, x).height; }
@@ -66,7 +69,7 @@ MCR_FN real ground_distance(Terrain const& terrain, Gravity const& gravity, Vec3
     real const highest = terrain.height_error + maximum(terrain.step_height, real(0)) + maximum(terrain.rim_height, real(0));
     real const lowest = terrain.height_error + minimum(terrain.step_height, real(0)) + minimum(terrain.rim_height, real(0));
     real const steepest = real(1.5) * absolute(terrain.step_height) / terrain.step_width +
-                          real(1.54) * absolute(terrain.rim_height) / terrain.rim_width;
+                          real(1.54) * absolute(terrain.rim_height) / minimum(terrain.rim_width, terrain.step_width);
     Vec3 const start_S = inverse * from_centre(gravity, position_S);
     real const level = ray_S.x * start_S.z - ray_S.z * start_S.x;
     real const fastest = maximum(steepest * absolute(level) - dot(start_S, ray_S), real(0.05));

@@ -451,6 +451,51 @@ def test_the_first_fix_is_underweighted(use_range):
     assert use_range(1300, underweight=0.0, **ask)["height"] == pytest.approx(1300, abs=0.1)
 
 
+def test_the_error_of_the_map_fades_out_on_the_last_kilometre(use_range):
+    """15 m of map error are 15 m from 1 km up and in proportion below: what lies under the feet is the ground."""
+    for height, sigma in ((3000.0, 15.0), (1000.0, 15.0), (100.0, 1.5), (1.0, 0.3)):
+        ask = {
+            "position_S": [0, 0, height],
+            "channels": _diagonal(z=0.1),
+            "noise": 0.01,
+            "map_sigma": 15,
+            "gate_sigma": 5,
+        }
+        used = use_range(height - np.array([4.5, 5.2]) * np.hypot(sigma, 0.1), **ask)["used"]
+
+        np.testing.assert_array_equal(used, [1, -1], err_msg=f"{height}")
+
+
+def test_a_mapped_slope_ties_range_to_the_position_along_the_track(probe):
+    """Half-way down a scarp of 3 km over 8 km the ground falls by 1.5 x 3/8 per metre. An error of 200 m along the
+    track alone is then 112 m of range: the gate expects it, and the fix moves the lander along the track by its share.
+    """
+    prepare = """
+    Terrain map = level();
+    map.step_height = 3000;
+    map.step_range = 0;
+    map.step_width = 8000;
+    Gravity const gravity = moon(0);
+    Vec3 const down{0, 0, -1};
+    Estimate estimate = estimate_of(Vec3{0, 0, 4500}, Vec3{0, 0, 0}, identity());
+    NavigationMemory memory = memory_of(channels);
+    Navigation navigation = navigation_of(GatePolicy::dem_aware, 5);
+    navigation.map_sigma = 0;
+    Verdict const verdict = use_range(estimate, memory, navigation, altimeter_of(down, real(0.1), 0), map, gravity,
+                                      Range{1, 3000 + error});
+    """
+    fix = probe(
+        "navigation.h", ["verdict.used", "estimate.position_S"], "Channels channels, real error", preamble=PARTS,
+        prepare=prepare,
+    )  # fmt: skip
+    slope = 1.5 * 3000 / 8000
+    used, position = fix(_diagonal(x=200), np.array([100.0, 4.9 * slope * 200, 5.1 * slope * 200]))
+
+    np.testing.assert_array_equal(used, [1, 1, -1])
+    assert position[0] == pytest.approx([100 / slope, 0, 4500], abs=2)
+    assert fix(_diagonal(), 100.0)[0] == -1  # no error along the track: nothing explains it
+
+
 def test_an_absolute_window_grows_with_the_range(use_range):
     """Apollo: 50 ft + H/8 (Luminary 099). At 8 km it takes 1.0 km and refuses a crater rim of 3 km, whatever sigma."""
     ask = {"position_S": [0, 0, 8000], "window": 15.24, "fraction": 0.125, "noise": 1}

@@ -14,7 +14,8 @@ from mcrisk.backends.build import COMMON, compilers
 
 CODE = """
 #include "mcrisk/portable.h"
-extern "C" __attribute__((visibility("default"))) void run(float const* a, float const* b, float const* c, float* out, long n) {
+extern "C" __attribute__((visibility("default")))
+void run(float const* a, float const* b, float const* c, float* out, long n) {
     for (long i = 0; i < n; ++i) out[i] = mcr::fused(a[i], b[i], c[i]);
 }
 """

@@ -17,11 +17,12 @@ RIM = [2000, 35e3, 8e3, 900, 5e3, 120, -400, 0, 0]  # with a raised rim, a map e
 
 
 def _profile(terrain, x):
-    """Height of the ground at arc x, from the definition: a step 1 - 3 t^2 + 2 t^3 and a bump (1 - s^2)^2."""
+    """Height of the ground at arc x, from the definition: a step 1 - 3 t^2 + 2 t^3 and a bump (1 - e^2)^2."""
     step, place, width, rim, rim_width, error, shift, _, _ = terrain
     s = x - shift + place
     t = np.clip(s / width + 0.5, 0, 1)
-    bump = np.clip(1 - ((s + width / 2) / rim_width) ** 2, 0, 1)
+    inward = s + width / 2
+    bump = np.clip(1 - (inward / np.where(inward < 0, rim_width, width)) ** 2, 0, 1)
     return error + step * (1 - t * t * (3 - 2 * t)) + rim * bump**2
 
 

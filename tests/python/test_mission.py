@@ -272,6 +272,23 @@ def test_arrival_scatter_is_a_lower_cholesky_factor(small):
     assert mission.cholesky("knowledge") == (0.0,) * 21
 
 
+def test_the_filter_expects_the_true_scatter_unless_told_otherwise(small):
+    """[assumed] is [knowledge] where it states nothing, sigma by sigma; a covariance takes the place of all."""
+    known = {"knowledge.position_radial": 20.0, "knowledge.velocity_cross": 0.1}
+    mission = load("small").replace(known)
+    assert mission.cholesky("assumed") == mission.cholesky("knowledge")
+
+    told = mission.replace({"assumed.position_radial": "200 m"})
+    assert told.cholesky("knowledge") == mission.cholesky("knowledge")
+    assert told.cholesky("assumed") == load("small").replace({**known, "knowledge.position_radial": 200.0}).cholesky(
+        "knowledge"
+    )
+
+    full = mission.replace({"assumed.covariance": 4 * np.eye(6)})
+    np.testing.assert_allclose(full.cholesky("assumed"), 2 * np.eye(6)[np.tril_indices(6)])
+    assert told.replace({"knowledge.covariance": np.eye(6)}).cholesky("assumed")[0] == 200.0
+
+
 def test_a_full_covariance_gives_its_own_factor(small):
     """numpy's Cholesky factor is the oracle."""
     root = np.tril(np.random.default_rng(5).normal(size=(6, 6))) + 3 * np.eye(6)
