@@ -1,4 +1,5 @@
-"""Attitude control: the error of any attitude, the closed form of the loop, its rate limit, trim of a steady torque."""
+"""Attitude control: the error of any attitude, the closed form of the loop, its rate limit, trim of a steady torque,
+allocation of torque. The limit cycle of the jets is in test_rcs.py."""
 
 import numpy as np
 import pytest
@@ -147,6 +148,90 @@ def test_a_steady_torque_leaves_an_offset_that_the_trim_learns_away(turn):
     assert 2 * offset[1] == pytest.approx(20 / (400 * 1.5 * 0.6), rel=0.01)
     assert np.abs(2 * trimmed[1]) < 1e-4
     np.testing.assert_allclose(trim, [-20 / 400, 0, 0], atol=1e-5)
+
+
+def test_a_steady_torque_costs_its_own_impulse_in_pulses(probe):
+    """On 400 kg m^2, jets of 52.8 N m in whole pulses of 20 ms: what they fire balances any steady torque, at a mean of
+    torque / (arm Isp g0) of propellant per second; one-sided pulses waste nothing."""
+    preamble = (
+        DEVICE
+        + """
+    struct Fired { real impulse; real used; };
+    MCR_FN Fired fired(real steady, int ticks) {
+        Rcs const rcs{22, real(1.2), 2, 220, real(0.02), 5, 1};
+        Control const control = device(0, real(0.0087));
+        Quat q_BS = identity();
+        Vec3 omega{0, 0, 0}, trim{0, 0, 0}, sum{0, 0, 0};
+        real left = 100, half = 0;
+        for (int tick = 0; tick < 2 * ticks; ++tick) {
+            if (tick == ticks) {  // settled
+                half = left;
+                sum = Vec3{0, 0, 0};
+            }
+            Vec3 const torque = control_torque(control, trim, Vec3{400, 400, 400}, q_BS, Vec3{0, 0, 1}, omega);
+            Vec3 const on{rcs_on_time(rcs, torque.x), rcs_on_time(rcs, torque.y), rcs_on_time(rcs, torque.z)};
+            for (int index = 0; index < 5; ++index) {
+                Vec3 const push = fire_rcs(rcs, left, on, index, 5);
+                sum = sum + (tick_period / 5) * push;
+                omega = omega + (tick_period / 5 / 400) * (push + Vec3{steady, 0, 0});
+                q_BS = renormalise(compose(from_rotation_vector((tick_period / 5) * omega), q_BS));
+            }
+        }
+        return Fired{sum.x, half - left};
+    }
+    """
+    )
+    function = probe(
+        ["dynamics.h", "control.h"], "fired(steady, ticks)", "real steady, int ticks", preamble=preamble, real="double"
+    )
+    steady, ticks = np.array([-10.0, -2, 0.5, 2, 20]), 20000
+    impulse, used = function(steady, ticks).T
+    time = ticks * TICK
+
+    # a few pulses of 1.06 N m s are on the way at either end
+    np.testing.assert_allclose(impulse, -steady * time, atol=5 * 52.8 * 0.02)
+    np.testing.assert_allclose(used, np.abs(impulse) / (1.2 * 220 * 9.80665), rtol=1e-9)
+
+
+# ---- allocation
+
+
+@pytest.fixture
+def allocate(probe):
+    """allocate(rate_B, duty): torque of differential duty, signed on-times of the jets and duty of one tick; the torque
+    asked for is -1.5/s times inertia times rate."""
+    prepare = """
+    Params params{};
+    params.world.vehicle = {400, {0, 0, 1}, {0, 0, 1}, {400, 500, 600}, {400, 500, 600}};
+    params.world.propulsion.cluster = {6, 200, 275, real(0.8), real(0.02), real(0.1), real(0.02), 0, 0};
+    params.world.propulsion.propellant = 400;
+    params.world.rcs = {22, real(1.2), 2, 220, real(0.02), 20, 1};
+    params.onboard.control = device(0, 0);
+    State state{};
+    state.estimate.q_BS = identity();
+    state.guidance.direction_S = Vec3{0, 0, 1};
+    state.guidance.mass = 700;
+    state.guidance.duty_wish = duty;
+    state.rate_B = rate_B;
+    do_control(params, state);
+    """
+    expressions = ["state.command.torque_B", "state.command.rcs_time", "state.guidance.duty"]
+    return probe("descent.h", expressions, "Vec3 rate_B, real duty", preamble=DEVICE, prepare=prepare, real="double")
+
+
+def test_torque_goes_to_differential_duty_first_and_to_the_jets_for_the_rest(allocate, random):
+    """Six engines of 200 N at 0.8 m: 480 N m per unit of amplitude min(duty, 1 - duty) about x and y, none about z.
+    Jets of 52.8 N m make up the rest to half a pulse of 20 ms, as far as a tick lasts."""
+    rate, duty = np.radians(5) * random.normal(size=(500, 3)), random.choice([0, 0.25, 0.5, 0.75, 1], size=500)
+    ring, jets, flown = allocate(rate, duty)
+    asked = -1.5 * np.array([400, 500, 600]) * rate
+    room = 480 * np.minimum(flown, 1 - flown)[:, None] * [1, 1, 0]
+    rest = asked - np.clip(asked, -room, room)
+    jets = jets * 52.8 / TICK
+
+    np.testing.assert_allclose(ring, np.clip(asked, -room, room), rtol=1e-9, atol=1e-9)
+    assert np.any(rest[:, 0] == 0) and np.any(np.abs(rest) > 52.8)
+    np.testing.assert_allclose(jets, np.clip(rest, -52.8, 52.8), atol=0.5 * 52.8 * 0.02 / TICK + 1e-6)
 
 
 # ---- invariants
