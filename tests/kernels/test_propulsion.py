@@ -118,7 +118,7 @@ def pulses(probe):
         memory.duty_wish = wish;
         real sum = 0;
         for (int tick = 0; tick < 1000; ++tick) {
-            pulse_cluster(cluster_of(8), memory);
+            pulse_cluster(cluster_of(8), memory, 1);
             sum += memory.duty;
         }
         return sum / 1000;
