@@ -12,6 +12,7 @@
 #include <cstddef>
 
 #include "mcrisk/descent.h"
+#include "mcrisk/peak.h"
 
 static_assert(sizeof(mcr::Params) == MCR_PARAMS_BYTES,
               "the layout of Params differs from what schema.py read in the headers");
@@ -59,7 +60,10 @@ MCR_BLOCK report_run(Params const& params, Run const& run, State const& state, D
     record = report(params, run, state, draws);
 }
 
-#ifndef MCR_REAL_DOUBLE
+#if !defined(MCR_REAL_DOUBLE) && !defined(MCR_REAL_COUNTING)
+#define MCR_TILES
+#endif
+#ifdef MCR_TILES
 constexpr int tile_width = 16;  ///< runs per tile: one AVX-512 register of floats.
 
 /// Some words of a struct in a row.
@@ -234,6 +238,16 @@ MCR_BLOCK watch_tile(Tile& tile, Params const& params, int tick) {
     for (int lane = 0; lane < tile_width; ++lane) lane_watch(tile, params, tick, lane);
 }
 
+MCR_FN void lane_peak(Columns<Chains>& chains, int lane) {
+    Chains mine = chains.load(lane);
+    multiply_add(mine);
+    chains.store(lane, mine);
+}
+MCR_BLOCK peak_tile(Columns<Chains>& chains) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_peak(chains, lane);
+}
+
 bool any_lane(Flag const (&flags)[tile_width]) {
     Flag any = 0;
     for (int lane = 0; lane < tile_width; ++lane) any |= flags[lane];
@@ -303,7 +317,7 @@ MCR_EXPORT void mcr_descend_scalar(mcr::Params const* params, mcr::uint64 seed, 
 /// Runs `first` to `first + count - 1`, in tiles; a last partial tile flies spare lanes that are thrown away.
 MCR_EXPORT void mcr_descend(mcr::Params const* params, mcr::uint64 seed, mcr::uint64 first, mcr::uint64 count,
                             mcr::Record* records) {
-#ifdef MCR_REAL_DOUBLE
+#ifndef MCR_TILES
     mcr_descend_scalar(params, seed, first, count, records);
 #else
     mcr::DefaultRounding const rounding;
@@ -349,3 +363,23 @@ MCR_EXPORT long long mcr_replay(mcr::Params const* params, mcr::uint64 seed, mcr
     }
     return written;
 }
+
+#ifdef MCR_TILES
+/// Fused multiply-adds in registers; returns the flop done, two for each. `result` is what came of them: none is left out.
+MCR_EXPORT long long mcr_fma_peak(long long visits, float* result) {
+    mcr::DefaultRounding const rounding;
+    mcr::Columns<mcr::Chains> chains;
+    for (int lane = 0; lane < mcr::tile_width; ++lane) chains.store(lane, mcr::Chains{});
+    for (long long k = 0; k < visits; ++k) mcr::peak_tile(chains);
+    *result = chains.load(0).value[0];
+    return visits * mcr::tile_width * mcr::peak_flop;
+}
+#endif
+#ifdef MCR_REAL_COUNTING
+/// The flop done since the last call; what is counted stands in counting.h.
+MCR_EXPORT long long mcr_flop_done() {
+    long long const done = static_cast<long long>(mcr::flop_done);
+    mcr::flop_done = 0;
+    return done;
+}
+#endif

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from workshop import Workshop
 
     from mcrisk.backends import AbstractBackend
+    from mcrisk.backends.cpu import CpuBackend
     from mcrisk.backends.gpu import GpuBackend
 
 sys.path.insert(0, str(Path(__file__).parent / "gpu_tools"))
@@ -50,3 +51,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     folder = Path(named) if named else tmp_path_factory.mktemp("workshop")
     folder.mkdir(parents=True, exist_ok=True)
     return Workshop(folder)
+
+
+@pytest.fixture(scope="session")
+def counting(workshop: Workshop) -> CpuBackend:
+    """The library that counts flop, by the first compiler of this machine."""
+    from mcrisk.backends import ondemand
+    from mcrisk.backends.cpu import CpuBackend
+
+    return CpuBackend("counting", ondemand.made("counting", ondemand.commands()[0], workshop.folder))

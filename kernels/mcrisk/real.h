@@ -1,7 +1,12 @@
 /// The number type of the model and the branch-free scalar helpers of lane code.
-/// `real` is float; -DMCR_REAL_DOUBLE makes it double (the accuracy oracle, same random worlds).
+/// `real` is float; -DMCR_REAL_DOUBLE makes it double (the accuracy oracle, same random worlds), -DMCR_REAL_COUNTING a
+/// float that counts its operations.
 #pragma once
+#ifdef MCR_REAL_COUNTING
+#include "counting.h"
+#else
 #include "portable.h"
+#endif
 
 namespace mcr {
 
@@ -12,7 +17,11 @@ using real_integer = long long;  ///< as a signed integer
 constexpr bool real_is_double = true;
 constexpr int real_fraction = 52;  ///< [] bits after the leading one
 #else
+#ifdef MCR_REAL_COUNTING
+using real = Counted;
+#else
 using real = float;
+#endif
 using real_word = unsigned;  ///< the bits of a real
 using real_integer = int;    ///< as a signed integer
 constexpr bool real_is_double = false;

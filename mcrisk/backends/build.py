@@ -41,6 +41,8 @@ MACHINE = {
     "v4": ("-march=x86-64-v4", "-mprefer-vector-width=512"),
     "baseline": (),  # aarch64 and others: fma is part of the base instruction set
 }
+# What is no float library of one instruction set: the double oracle, and the one that counts flop (built on demand).
+NUMBER = {"f64": ("-DMCR_REAL_DOUBLE",), "counting": ("-DMCR_REAL_COUNTING",)}
 # clang vectorises the lane loops best (about 2.4 times faster than g++ 12); newest first.
 CLANG = ("clang++", *(f"clang++-{version}" for version in range(25, 13, -1)))
 GCC = ("g++", *(f"g++-{version}" for version in range(18, 10, -1)), "c++")
@@ -69,11 +71,14 @@ def real_bytes(variant: str) -> int:
     return 8 if variant == "f64" else 4
 
 
-def flags(variant: str) -> list[str]:
-    """The compile flags of a variant, MCR_PARAMS_BYTES included; add `-fPIC -shared` and the include path `kernels`."""
-    machine = MACHINE[variant] if variant in MACHINE else MACHINE["v3" if _is_x86_64() else "baseline"]
-    double = ["-DMCR_REAL_DOUBLE"] if real_bytes(variant) == 8 else []
-    return [*COMMON, *machine, *double, f"-DMCR_PARAMS_BYTES={params_bytes(real_bytes(variant))}"]
+def flags(variant: str, size: int | None = None) -> list[str]:
+    """The compile flags of a variant, MCR_PARAMS_BYTES included; add `-fPIC -shared` and the include path `kernels`.
+
+    size: [byte] of Params, asked of the schema reader in the source tree unless given.
+    """
+    machine = MACHINE[variant if variant in MACHINE else variants()[0]]
+    size = size or params_bytes(real_bytes(variant))
+    return [*COMMON, *machine, *NUMBER.get(variant, ()), f"-DMCR_PARAMS_BYTES={size}"]
 
 
 @functools.cache

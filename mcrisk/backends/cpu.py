@@ -21,7 +21,7 @@ from .build import real_bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CpuBackend", "variant_for"]
+__all__ = ["CpuBackend", "cores", "fitting_variants", "variant_for"]
 
 # What each x86-64 level adds over the one below, as /proc/cpuinfo spells it (x86-64 psABI 1.0, table 3.1).
 LEVELS = {
@@ -32,15 +32,18 @@ LEVELS = {
 
 
 class CpuBackend(AbstractBackend):
-    """One variant of the CPU library, by default the best this processor runs; `f64` is the double oracle."""
+    """One variant of the CPU library, by default the best this processor runs; `f64` is the double oracle.
+
+    path: the library, where it is not the installed one.
+    """
 
     name: ClassVar[str] = "cpu"
     batch: ClassVar[int] = 4096
 
-    def __init__(self, variant: str | None = None) -> None:
+    def __init__(self, variant: str | None = None, path: Path | None = None) -> None:
         self.variant = variant or variant_for(os.environ.get("MCRISK_ISA", ""), processor_flags())
         self.real = real_bytes(self.variant)
-        self._library = _load(native.library_path(self.variant))
+        self._library = _load(path or native.library_path(self.variant))
         schema = load_schema()
         self._record = schema.record_dtype(self.real)
         self._sample = schema.sample_dtype(self.real)
@@ -74,10 +77,25 @@ class CpuBackend(AbstractBackend):
                 return samples[:ticks].copy()
             capacity = 4 * max(capacity, ticks)
 
+    def count(self, params: bytes, seed: int, first: int, count: int) -> tuple[NDArray[np.void], int]:
+        """The records of `run`, and the flop they took; of the variant `counting`."""
+        self._library.mcr_flop_done()
+        records = self.run(params, seed, first, count)
+        return records, self._library.mcr_flop_done()
+
+    def multiply_add(self, visits: int) -> int:
+        """Keep the fused multiply-add units busy, in this variant's vectors; the flop done."""
+        return int(self._library.mcr_fma_peak(visits, ctypes.byref(ctypes.c_float())))
+
+    @property
+    def build(self) -> str:
+        """Compiler, its version and the instruction set: `g++ 12.2.0 x86-64-v4`."""
+        text: bytes = self._library.mcr_build()
+        return text.decode()
+
     def describe(self) -> str:
-        build: bytes = self._library.mcr_build()
         slow = ", no fused multiply-add: emulated exactly, and slowly" if self.variant == "v2" else ""
-        return f"{build.decode()}, {'double' if self.real == 8 else 'float'}, {cores()} cores{slow}"
+        return f"{self.build}, {'double' if self.real == 8 else 'float'}, {cores()} cores{slow}"
 
     def _descend(
         self, function: ctypes._NamedFuncPointer, params: bytes, seed: int, first: int, count: int
@@ -132,6 +150,12 @@ def variant_for(wanted: str, processor: frozenset[str] | None) -> str:
     return wanted or fitting[-1]
 
 
+def fitting_variants() -> list[str]:
+    """The installed single-precision libraries that this processor runs, fastest last."""
+    best = variant_for("", processor_flags())
+    return [one for one in native.library_variants() if one == best or (one in LEVELS and one < best)]
+
+
 @functools.cache
 def processor_flags() -> frozenset[str] | None:
     """The instruction sets that processor (CPUID) and kernel both support; None where there is one variant only.
@@ -159,6 +183,10 @@ def _load(path: Path) -> ctypes.CDLL:
         getattr(library, name).argtypes, getattr(library, name).restype = (pointer, word, word, word, pointer), None
     library.mcr_replay.argtypes = (pointer, word, word, ctypes.c_int64, pointer)
     library.mcr_replay.restype = ctypes.c_int64
+    if hasattr(library, "mcr_fma_peak"):  # the libraries with tiles
+        library.mcr_fma_peak.argtypes, library.mcr_fma_peak.restype = (ctypes.c_int64, pointer), ctypes.c_int64
+    if hasattr(library, "mcr_flop_done"):
+        library.mcr_flop_done.argtypes, library.mcr_flop_done.restype = (), ctypes.c_int64
     return library
 
 

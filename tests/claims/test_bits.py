@@ -7,7 +7,6 @@ import pytest
 from workshop import Fly, Workshop, difference, missions, poison_count, poisoned
 
 from mcrisk.backends import build, cpu
-from mcrisk.native import library_variants
 from mcrisk.schema import load_schema
 
 SEED = 0x123456789ABCDEF
@@ -18,7 +17,7 @@ CANONICAL_NAN = 0x7FC00000
 def test_tiles_and_single_runs_give_the_same_bits():
     """Each installed library of this processor against the plain loop over runs, over every shipped mission."""
     reference = cpu.CpuBackend()
-    for variant in fitting_variants():
+    for variant in cpu.fitting_variants():
         backend = cpu.CpuBackend(variant)
         for name, params in missions().items():
             expected = reference.run_scalar(params, SEED, FIRST, 40)
@@ -67,7 +66,7 @@ def test_every_compiler_gives_the_same_bits(workshop: Workshop):
         {
             f"{name} {variant} {'scalar' if scalar else 'tile'}": workshop.library(command, variant, scalar)
             for name, command in build.compilers().items()
-            for variant in fitting_variants()
+            for variant in cpu.fitting_variants()
             for scalar in (False, True)
         },
         runs=100,
@@ -97,13 +96,6 @@ def test_the_gpu_code_on_a_cpu_gives_the_same_bits(workshop: Workshop, architect
 def test_cpu_and_gpu_give_the_same_bits(gpu):
     """On a GPU: 20 000 runs of each mission, and missions with wrong numbers."""
     agree({"gpu": gpu.run}, runs=20_000, poisons=60)
-
-
-def fitting_variants() -> list[str]:
-    """The installed single-precision libraries that this processor runs."""
-    flags = cpu.processor_flags()
-    known = library_variants() if flags is None else [cpu.variant_for(v, flags) for v in ("v3", "")]
-    return sorted({variant for variant in known if variant != "f64"})
 
 
 def agree(builds: dict[str, Fly], runs: int, poisons: int) -> None:

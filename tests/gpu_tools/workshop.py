@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import ptx_executor
 
-from mcrisk.backends import build, nvrtc
+from mcrisk.backends import nvrtc, ondemand
 from mcrisk.native import config_folder, kernel_digest, kernel_folder
 from mcrisk.schema import load_schema
 
@@ -50,9 +50,7 @@ class Workshop:
 
     def library(self, command: Sequence[str], variant: str, scalar: bool = False) -> Fly:
         """kernels/descend.cpp by one compiler for one instruction set; `scalar`: one run at a time."""
-        source = kernel_folder() / "descend.cpp"
-        line = [*command, *build.flags(variant), "-fPIC", "-shared", f"-I{source.parent}", str(source)]
-        path = self._made(line, "so", kernel_digest())
+        path = ondemand.made(variant, command, self.folder)
         function = getattr(ctypes.CDLL(str(path)), "mcr_descend_scalar" if scalar else "mcr_descend")
         function.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p)
         function.restype = None

@@ -19,6 +19,7 @@ FLOOR = {
     "drift": 130,
     "look": 3,
     "watch": 50,
+    "peak": 384,  # 12 chains of 32 steps
 }
 REGISTER = {"v3": "ymm", "v4": "zmm"}
 ARITHMETIC = r"\tv(?:add|sub|mul|div|sqrt|fn?m(?:add|sub)\d+)"
