@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import params, risk
+from . import pages, params, risk
 from .mission import load
 from .nominal import design
 from .schema import load_schema
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Flight", "main", "table"]
 
-BEGIN, END = "<!-- validation:begin -->", "<!-- validation:end -->"
 BAND = (0.05, 0.5, 0.95)
 WORDS = {True: "yes", False: "no", None: "-"}
 
@@ -247,11 +246,7 @@ def main() -> None:
     text = table(chosen.runs, chosen.seed)
     print(text)
     if chosen.write:
-        before, _, rest = chosen.write.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        fresh = chosen.write.with_suffix(".tmp")
-        fresh.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-        fresh.replace(chosen.write)
+        pages.write_block(chosen.write, "validation", text)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from mcrisk import pages
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 FEW = "16"  # runs instead of the README's thousands
 NOT_TESTED = "<!-- not tested"
-OUTPUT = re.compile(r"(?<=<!-- output:begin -->\n)(.*?)(?=<!-- output:end -->)", re.DOTALL)
 SHOWN_COMMAND = "./scripts/mcrisk run hakuto_r_m2 --runs 10000"
 
 
@@ -126,8 +127,8 @@ def test_the_shown_output_is_what_the_command_prints(clone):
     """All but the last line, which names digest and speed. MCRISK_README=write puts the real output into the README."""
     actual = shown(ask(SHOWN_COMMAND, clone))
     if os.environ.get("MCRISK_README") == "write":
-        README.write_text(OUTPUT.sub(lambda _: f"```\n{actual}\n```\n", README.read_text()))
-    (expected,) = OUTPUT.findall(README.read_text())
+        pages.write_block(README, "output", f"```\n{actual}\n```")
+    _, expected, _ = pages.block(README, "output")
 
     assert expected == f"```\n{actual}\n```\n"
 
