@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -252,6 +253,55 @@ def check(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mi
             continue
         show_design(name, designed, console)
     return worst
+
+
+@app.command()
+@guarded
+def bench(
+    missions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MISSION...]",
+            help="Mission files, or names of shipped ones.",
+            show_default="hakuto_r_m2_as_designed blue_ghost_m1",
+        ),
+    ] = None,
+    seconds: Annotated[str, typer.Option(metavar="S", help="Time for each mission and library.")] = "6",
+    sets: Sets = None,
+    all_cores: Annotated[
+        bool, typer.Option("--all-cores", help="Measure campaigns on one core and on all of them, too.")
+    ] = False,
+    write: Annotated[
+        str | None, typer.Option(metavar="PAGE.md", help="Write the table into this page, between its bench marks.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per mission and library.")] = False,
+) -> None:
+    """Measure on one core how fast descents are flown: against the scalar build, and against the processor's peak."""
+    from mcrisk import bench as measuring
+    from mcrisk import pages
+    from mcrisk.campaign import state
+
+    wanted = measuring.seconds(seconds)
+    campaigns = [state([mission]) for mission in _load(missions or measuring.MISSIONS, sets)]
+    if write is not None:
+        pages.block(Path(write), "bench")
+    command = shlex.join(["mcrisk", *sys.argv[1:]])
+    answers: list[dict[str, Any]] = []
+    for campaign in campaigns:
+        together = measuring.scaling(campaign, wanted) if all_cores else None
+        own = measuring.bench(campaign, wanted, tell)
+        answers += own
+        if as_json:
+            for answer in [together, *own] if together else own:
+                print(json.dumps(answer, allow_nan=False), flush=True)
+        else:
+            from mcrisk.sheet import show_speed
+
+            show_speed(own, together, _console())
+    if not as_json:
+        tell(measuring.summary(answers, command))
+    if write is not None:
+        pages.write_block(Path(write), "bench", measuring.markdown(answers, command))
 
 
 @app.callback(invoke_without_command=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from mcrisk.mission import Mission
 
-__all__ = ["show_design", "table_of"]
+__all__ = ["show_design", "show_speed", "table_of"]
 
 
 def show_design(name: str, designed: Mission, console: Console) -> None:
@@ -23,6 +23,22 @@ def show_design(name: str, designed: Mission, console: Console) -> None:
         table.add_row(path, text, meaning)
     console.print(table)
     _show_flight(console, designed)
+
+
+def show_speed(answers: Sequence[dict[str, Any]], together: dict[str, Any] | None, console: Console) -> None:
+    """Print the figures of one mission (`bench.bench`), and those of a campaign on all cores (`bench.scaling`)."""
+    from mcrisk.bench import HEADER, row
+
+    console.print(answers[0]["mission"])
+    table = table_of(*HEADER)
+    for answer in answers:
+        table.add_row(*row(answer))
+    console.print(table)
+    if together:
+        console.print(
+            f"campaign: {together['descents_per_s_all_cores']:.0f} descents/s on {together['cores']} cores, "
+            f"{together['descents_per_s_one_core']:.0f} on one: {100 * together['scaling']:.0f} % of linear"
+        )
 
 
 def table_of(*columns: str) -> Table:

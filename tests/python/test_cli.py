@@ -296,6 +296,60 @@ def test_every_shipped_mission_passes_check(mcrisk):
     assert mcrisk("check", *shipped())[0] == 0
 
 
+@pytest.fixture
+def no_measurement(monkeypatch):
+    """Fails the test when something is built or measured."""
+    from mcrisk import bench
+
+    def refuse(*_, **__):
+        raise AssertionError("a measurement was made")
+
+    monkeypatch.setattr(bench, "bench", refuse)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seconds", "soon"], "seconds: expected a number of seconds above 0 and up to 3600, got 'soon'"),
+        (["--seconds", "0"], "seconds: expected a number of seconds above 0 and up to 3600, got '0'"),
+        (["--seconds", "nan"], "seconds: expected a number of seconds above 0 and up to 3600, got 'nan'"),
+        (["generic_smal"], "no mission called 'generic_smal'; did you mean 'generic_small'?"),
+        ([MISSION, "--set", "vehicle.mass_dry=90 t"], "is not above dry mass 90000 kg"),
+        ([MISSION, "--write", "nothing.md"], "nothing.md: No such file or directory; name a page to write to"),
+    ],
+)
+def test_bench_refuses_before_it_measures(mcrisk, no_measurement, arguments, message):
+    code, out, err = mcrisk("bench", *arguments)
+
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_bench_writes_between_its_marks_and_nowhere_else(mcrisk, monkeypatch, tmp_path):
+    from mcrisk import bench
+
+    rounds = [bench.Round(1000.0, 100.0, 100e9)]
+    answer = bench.figures(MISSION, "g++ 12.2.0 x86-64-v4", rounds, 31e6) | {"core_share": 1.0} | bench.facts()
+    monkeypatch.setattr(bench, "bench", lambda *_: [answer])
+    page = tmp_path / "page.md"
+    page.write_text("# Speed\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nEnd.\n")
+    code, out, _ = mcrisk("bench", MISSION, "--write", page, "--json")
+    written = page.read_text()
+
+    assert code == 0
+    assert json.loads(out) == answer
+    assert written.startswith("# Speed\n<!-- bench:begin -->\nOne core of ")
+    assert written.endswith(" % |\n<!-- bench:end -->\nEnd.\n")
+    assert "old" not in written
+    assert "| generic_small | g++ 12.2.0 x86-64-v4 |" in written
+    assert re.search(r"g\+\+ 12\.2\.0 x86-64-v4 +1000 .* 10\.0 ", mcrisk("bench", MISSION)[1])
+    page.write_text("no marks")
+    assert (
+        "page.md: expected the lines <!-- bench:begin --> and <!-- bench:end -->"
+        in mcrisk("bench", MISSION, "--write", page)[2]
+    )
+
+
 def test_the_version_is_told(mcrisk):
     from mcrisk import __version__
 

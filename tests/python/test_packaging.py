@@ -103,7 +103,18 @@ def test_without_a_compiler_the_build_asks_for_zig(tmp_path: Path, monkeypatch: 
     assert arguments == "-m ziglang c++ -nostdlib++ -O3 -march=x86_64_v4 a b.cpp\n"
 
 
-@pytest.mark.parametrize("script", ["scripts/mcrisk", "scripts/test", "scripts/install", "scripts/check", ".ci/run"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "scripts/mcrisk",
+        "scripts/test",
+        "scripts/install",
+        "scripts/check",
+        "scripts/validate",
+        "scripts/bench",
+        ".ci/run",
+    ],
+)
 def test_scripts_are_plain_shell(script: str) -> None:
     """POSIX sh, so that a machine without bash runs them."""
     path = ROOT / script
