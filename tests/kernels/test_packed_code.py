@@ -2,10 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
+from workshop import missions
 
 from mcrisk.backends import build
 from mcrisk.native import kernel_folder
+from mcrisk.schema import load_schema
 
 # The least packed operations of each block: about half of what it needs today, so that the model may change freely.
 FLOOR = {
@@ -47,3 +50,26 @@ def test_every_block_is_packed(listing):
         assert packed >= FLOOR[block], f"{block}: {packed} packed, {single} single"
         assert packed >= SHARE * (packed + single), f"{block}: {packed} packed, {single} single"
         assert not re.search(r"\tcallq?\t", body), block
+
+
+def test_a_tile_executes_about_a_tenth_less_than_is_counted(listing, counting):
+    """Flop of the packed instructions against those of counting.h: what a tick of the coast costs, no sensor in reach.
+
+    The README says so beside the share of the peak. Guidance runs every fifth tick, `look` every second, drift every
+    tenth; the truth takes two steps a tick.
+    """
+    register, blocks = listing
+
+    def packed(block: str) -> int:
+        names = re.findall(rf"{ARITHMETIC}ps\t.*%{register}", blocks[block])
+        return sum(2 if re.match(r"\tvfn?m", name) else 1 for name in names)
+
+    def counted(ticks: int) -> int:
+        block = np.frombuffer(missions()["blue_ghost_m1"], load_schema().params_dtype(4)).copy()
+        block["simulation"]["time_max_ticks"] = ticks
+        return counting.count(block.tobytes(), 0, 0, 1)[1]
+
+    each = packed("control") + 2 * packed("propagate") + packed("integrate") + packed("watch")
+    executed = 100 * each + 20 * packed("guide") + 50 * packed("look") + 10 * packed("drift")
+
+    assert 0.85 <= executed / (counted(200) - counted(100)) <= 0.95
