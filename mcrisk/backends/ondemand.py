@@ -31,10 +31,10 @@ def commands() -> list[list[str]]:
     if wrapper := build.compiler(cache_folder() / "zig"):
         return [[wrapper]]
     raise InfrastructureError(
-        "building a library of its own needs a C++ compiler",
-        "clang or g++ >= 11",
+        "a CPU library built on demand",
+        "a C++ compiler (clang, or g++ >= 11)",
         "none",
-        "install one of them, or the Python package ziglang",
+        "install one, or the Python package ziglang",
     )
 
 

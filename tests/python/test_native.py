@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mcrisk import backends, native
-from mcrisk.backends import cpu
+from mcrisk.backends import build, cpu, ondemand
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.schema import load_schema
 
@@ -115,6 +115,52 @@ def test_the_kernel_digest_sees_every_source_and_no_prose(tmp_path: Path) -> Non
     changed = _digest(folder)
     header.rename(folder / "mcrisk" / "reel.h")
     assert len({before, changed, _digest(folder)}) == 3
+
+
+def test_what_is_built_on_demand_names_its_compiler_as_the_installation_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmark compares the two names, so that no compiler is measured twice."""
+    monkeypatch.setattr(build, "compilers", build.compilers.__wrapped__)
+    monkeypatch.delenv("CXX", raising=False)
+
+    assert native.build_info()["compiler"] in [ondemand.name_of(command) for command in ondemand.commands()]
+
+
+def test_building_on_demand_without_a_compiler_tells_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MCRISK_CACHE", str(tmp_path))
+    monkeypatch.setattr(build, "compilers", dict)
+    monkeypatch.setattr(build, "compiler", lambda folder: None)
+    with pytest.raises(InfrastructureError) as error:
+        ondemand.commands()
+
+    assert str(error.value) == (
+        "a CPU library built on demand: expected a C++ compiler (clang, or g++ >= 11), got none; "
+        "install one, or the Python package ziglang"
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo broken >&2; exit 1", "does not work; \nbroken"),
+        (
+            "case $* in *-dM*) printf '#define %s 1\\n' __GNUC__ __GNUC_MINOR__ __GNUC_PATCHLEVEL__;; "
+            "*) echo no >&2; exit 1;; esac",
+            "descend.cpp; \nno",
+        ),
+    ],
+)
+def test_a_compiler_that_fails_is_told_with_what_it_said(tmp_path: Path, script: str, message: str) -> None:
+    """Asked for its version, and at work; nothing is left behind."""
+    path = tmp_path / "cxx"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    with pytest.raises(InfrastructureError) as error:
+        ondemand.made("counting", [str(path)], tmp_path)
+
+    assert str(error.value).endswith(message)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def _digest(folder: Path) -> str:
