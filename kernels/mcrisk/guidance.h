@@ -206,6 +206,24 @@ MCR_FN Gate gate_of(Guidance const& guidance, Gravity const& gravity, real feet)
                 guidance.gate_speed_forward * forward - guidance.gate_descent_rate * up};
 }
 
+/// Thrust acceleration at the gate on the explicit law's way there: the end of its constant thrust, lifted as its vertical
+/// profile ends. It is the a_f of the Apollo family, which would otherwise end without thrust.
+MCR_FN Vec3 thrust_at_gate(Guidance const& guidance, Bearings const& b, Gravity const& gravity, Gate const& gate, real start,
+                           real exhaust, real time) {
+    real const thrust = start / maximum(real(1) - start * time / exhaust, real(0.2));
+    real const rate_end = -guidance.gate_descent_rate;
+    real const rise = linear_profile(guidance.gate_height - b.height, b.climb_rate, rate_end, time) +
+                      time * linear_profile_rate(guidance.gate_height - b.height, b.climb_rate, rate_end, time);
+    Vec3 const centre_S = from_centre(gravity, gate.position_S);
+    Vec3 const up_S = unit(centre_S);
+    Vec3 const forward_S{up_S.z, real(0), -up_S.x};
+    real const radius = norm(centre_S);
+    real const pull = gravity.gravitational_parameter / (radius * radius);
+    real const speed = guidance.gate_speed_forward;
+    real const lift = clamp(rise + pull - speed * speed / radius, real(-0.9) * thrust, real(0.9) * thrust);
+    return lift * up_S - square_root(thrust * thrust - lift * lift) * forward_S;
+}
+
 /// Augmented Apollo family (Lu 2020): f = 2/T (1 - k/3)(vf - v) + k/T^2 (rf - r - v T) + (k-6)/6 af + (k-12)/6 g.
 MCR_FN Vec3 apollo_law(real gain, Vec3 const& reach_S, Vec3 const& velocity_S, Vec3 const& velocity_end_S,
                        Vec3 const& acceleration_end_S, Vec3 const& free_S, real time) {
@@ -350,9 +368,10 @@ MCR_FN void guide(Guidance const& guidance, Propulsion const& propulsion, Gravit
     real const time_dsouza = dsouza_time(guidance.dsouza_gamma, from_S, relative_S, norm_squared(free_S), before);
     Vec3 const dsouza_S = dsouza_law(real(-1) * reach_S + time_dsouza * gate.velocity_S, relative_S, free_S,
                                      maximum(time_dsouza, real(5)));
-    Vec3 const gravity_end_S = Vec3{real(0), real(0), real(0)};
-    Vec3 const apollo_S = apollo_law(guidance.apollo_gain, reach_S, estimate.velocity_S, gate.velocity_S, gravity_end_S,
-                                     free_S, maximum(law.time_to_go, real(8)));
+    real const time_apollo = maximum(law.time_to_go, real(8));
+    Vec3 const thrust_end_S = thrust_at_gate(guidance, b, gravity, gate, full * memory.trim, exhaust, time_apollo);
+    Vec3 const apollo_S = apollo_law(guidance.apollo_gain, reach_S, estimate.velocity_S, gate.velocity_S, thrust_end_S,
+                                     free_S, time_apollo);
     bool const dsouza = guidance.braking_law == BrakingLaw::dsouza;
     bool const apollo = guidance.braking_law == BrakingLaw::apollo;
     Vec3 const brake_S = select(dsouza, dsouza_S, select(apollo, apollo_S, law.acceleration_S));

@@ -421,8 +421,11 @@ def test_the_main_engine_is_cut_below_its_height_and_never_lit_again(phase_of):
 # ---- flights
 
 
-@pytest.mark.parametrize(("law", "miss"), [("explicit_thrust", 5), ("apollo", 1000), ("dsouza", 300)])
-def test_a_point_mass_that_does_as_told_lands_softly(probe, law, miss):
+@pytest.mark.parametrize(
+    ("law", "gain", "miss"),
+    [("explicit_thrust", 6, 5), ("apollo", 6, 1000), ("apollo", 9, 1000), ("apollo", 12, 1000), ("dsouza", 6, 300)],
+)
+def test_a_point_mass_that_does_as_told_lands_softly(probe, law, gain, miss):
     """From the coast to the ground with perfect knowledge, instant attitude and exact thrust, each braking law: brakes
     end at the gate (3 km), contact is at the reference's 0.8 m/s, upright, with propellant left.
 
@@ -430,7 +433,8 @@ def test_a_point_mass_that_does_as_told_lands_softly(probe, law, miss):
     before they pass it, faster than the approach is laid out for, and land some hundred metres long.
     """
     prepare = f"""
-    Guidance const guidance = guidance_of(BrakingLaw::{law});
+    Guidance guidance = guidance_of(BrakingLaw::{law});
+    guidance.apollo_gain = {gain};
     Propulsion const propulsion = propulsion_of(3000, 0);
     Gravity const gravity = moon();
     GuidanceMemory memory{{}};

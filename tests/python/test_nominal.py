@@ -188,11 +188,14 @@ def test_a_designed_lander_flies_without_hand_tuning(mission, backend, stated):
     assert flight.propellant_left > 0
 
 
-@pytest.mark.parametrize("law", ["explicit_thrust", "apollo", "dsouza"])
+@pytest.mark.parametrize(
+    ("law", "gain"), [("explicit_thrust", 6), ("apollo", 6), ("apollo", 9), ("apollo", 12), ("dsouza", 6)]
+)
 @pytest.mark.parametrize("name", sorted(config.shipped("missions")))
-def test_every_braking_law_lands_every_shipped_mission(name, law, backend):
+def test_every_braking_law_lands_every_shipped_mission(name, law, gain, backend):
     """Without chance and with perfect navigation, on the ignition point that the designer finds for the law."""
-    _, flight = _flown(load(name).replace({"guidance.braking_law": law}), backend)
+    stated = {"guidance.braking_law": law, "guidance.apollo_gain": float(gain)}
+    _, flight = _flown(load(name).replace(stated), backend)
 
     assert flight.outcome == "success"
     assert flight.descent_rate < 1
