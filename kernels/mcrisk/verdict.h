@@ -1,6 +1,7 @@
 #pragma once
 /// The verdict on a run that has ended: outcome, cause and record.
 /// Order of tests: what was decided in flight, then the speed of contact, then the landing gear, then the ground, then the target.
+#include "dynamics.h"
 #include "record.h"
 #include "touchdown.h"
 #include "watch.h"
@@ -44,10 +45,13 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     real const mass = mass_of(world, truth);
     real const gravity = norm(point_mass(world.gravity, truth.position_S));
     real const support = support_distance(gear);
-    Vec3 const heading_S = select(horizontal_speed > real(0.01), unit(along_ground_S), downhill_S);
-    real const lean_ground = arcsine(clamp(slope.sine * dot(downhill_S, heading_S), real(-1), real(1)));
-    real const lean_body = arcsine(clamp(dot(axis_S, heading_S), real(-1), real(1)));
-    real const lean = maximum(lean_ground, real(0)) + maximum(lean_body, real(0));
+    // it pivots about the foot ahead either as it comes or once settled on the slope: the greater lean from the vertical counts
+    Vec3 const fall_line_S = slope.cosine * downhill_S - slope.sine * up_S;
+    Vec3 const heading_S = select(horizontal_speed > real(0.01), unit(along_ground_S), fall_line_S);
+    Vec3 const level_S = unit(heading_S - dot(heading_S, up_S) * up_S);
+    real const lean_ground = -arcsine(clamp(dot(heading_S, up_S), real(-1), real(1)));
+    real const lean_body = arcsine(clamp(dot(axis_S, level_S), real(-1), real(1)));
+    real const lean = maximum(maximum(lean_ground, lean_body), real(0));
     real const allowed = tipping_speed(support, gear.cg_height, gear.gyration_radius, gravity, lean);
     real const gyration2 = gear.gyration_radius * gear.gyration_radius;
     // spin adds to the rotation about the caught foot: omega k^2 = v h

@@ -180,21 +180,31 @@ def test_a_sliding_lander_tips_by_the_energy_criterion_alone(judge, tipping_spee
 
 
 def test_a_slope_counts_toward_the_motion_only(judge, tipping_speed):
-    """Half-way between the tipping speeds of the level and of 12 deg of lean a lander falls downhill; across the slope
-    the tipping speed stays that of the level. A tilt of the body toward the motion counts like a slope."""
+    """12 deg downhill brings the tipping speed to that of 12 deg of lean; uphill and across it stays that of the level.
+    A tilt of the body toward the motion counts like a slope."""
     lean = np.radians(12)
     level, steep = tipping_speed(SUPPORT, HEIGHT, GYRATION, np.array([0, lean]))
     share = np.array([0.998, 1.002])
     downhill = np.array([np.cos(lean), 0, -np.sin(lean)])
-    falls = judge(velocity_S=0.5 * (level + steep) * downhill, slope=lean, limits=WIDE)
-    across = judge(velocity_S=np.outer(share * level, [0, 1, 0]), slope=lean, limits=WIDE)
+    for direction, limit in ((downhill, steep), (-downhill, level), ([0, 1, 0], level)):
+        found = judge(velocity_S=np.outer(share * limit, direction), slope=lean, limits=WIDE)
+        np.testing.assert_array_equal(found["outcome"], [SUCCESS, TIP_OVER], err_msg=str(direction))
     axis = [np.sin(lean), 0, np.cos(lean)]
     tilted = judge(velocity_S=np.outer(share * steep, [1, 0, 0]), axis_S=axis, limits=WIDE)
 
     assert steep < 0.8 * level
-    assert falls["outcome"] == TIP_OVER
-    np.testing.assert_array_equal(across["outcome"], [SUCCESS, TIP_OVER])
     np.testing.assert_array_equal(tilted["outcome"], [SUCCESS, TIP_OVER])
+
+
+def test_a_lander_at_rest_on_its_slope_leans_as_the_slope_does(judge):
+    """Body along the normal, creeping or still: it stands up to the static limit of the gear and not half-way to it."""
+    limit = np.arctan2(SUPPORT, HEIGHT)
+    slope = np.array([0.6, 0.97, 1.01]) * limit
+    axis = np.stack([np.sin(slope), 0 * slope, np.cos(slope)], axis=1)
+    for creep in (0, 0.02):
+        velocity = creep * np.stack([np.cos(slope), 0 * slope, -np.sin(slope)], axis=1)
+        found = judge(slope=slope, axis_S=axis, velocity_S=velocity, limits=WIDE)
+        np.testing.assert_array_equal(found["outcome"], [SUCCESS, SUCCESS, TIP_OVER], err_msg=str(creep))
 
 
 def test_spin_adds_its_angular_momentum_about_the_foot(judge, tipping_speed):
