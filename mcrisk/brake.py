@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Braking", "fly_braking"]
 
 STEP = 0.5  # [s]
+LATE = 20.0  # [s] of time to go from which on the explicit law counts down by the clock (guidance.h)
 HANDOVER = 8.0  # [s] of time to go at which the approach takes over from a law that aims at a point (guidance.h)
 PEAK = 0.94  # [] of full thrust at the peak of a law that commands thrust
 
@@ -74,8 +75,9 @@ def fly_braking(mission: Mission, thrust: float, mass: float, exhaust: float) ->
     flight = _Flight(low, 0.0, 0.0, kepler_speed(mission), mass)
     limit = 2.0 * exhaust * mass / thrust
     remaining = exhaust * mass / (fraction * thrust) * (1 - math.exp(-flight.forward / exhaust)) * 1.1
-    while flight.forward > gate.forward:
-        lift, level, remaining = _explicit(flight, gate, site, mu, fraction * thrust / flight.mass, exhaust, remaining)
+    while flight.forward > gate.forward + 0.75:
+        lift, level, predicted = _explicit(flight, gate, site, mu, fraction * thrust / flight.mass, exhaust, remaining)
+        remaining = remaining - STEP if remaining < LATE else predicted
         _advance(flight, mu, lift, -level, fraction * thrust / exhaust)
         if flight.time > limit or flight.radius < site or flight.mass < 0.05 * mass:
             raise ImpossibleDesign(
@@ -90,7 +92,7 @@ def _explicit(
     flight: _Flight, gate: _Gate, site: float, mu: float, full: float, exhaust: float, remaining: float
 ) -> tuple[float, float, float]:
     """Vertical and horizontal thrust acceleration of the constant-thrust explicit law, and time to go."""
-    time = max(remaining, 12.0)
+    time = max(remaining, 8.0)
     drop = site + gate.height - flight.radius
     rise = linear_profile(drop, flight.climb, -gate.descent_rate, time)
     rise_rate = linear_profile_rate(drop, flight.climb, -gate.descent_rate, time)
@@ -127,29 +129,33 @@ def _advance(flight: _Flight, mu: float, lift: float, level: float, flow: float)
 
 
 def _dsouza(mission: Mission, thrust: float, mass: float, exhaust: float, gate: _Gate) -> Braking:
-    """Range for which D'Souza's law peaks at the planned share of the thrust."""
+    """The shortest range, hence least propellant, that D'Souza's law flies within the planned share of the thrust."""
 
-    def peak(distance: float) -> float:
-        return _fly_dsouza(mission, thrust, mass, exhaust, gate, distance).peak - PEAK
+    def works(distance: float) -> bool:
+        return _fly_dsouza(mission, thrust, mass, exhaust, gate, distance) is not None
 
-    # the shortest range that works: longer ones burn more propellant
     short = 0.35 * kepler_speed(mission) ** 2 * mass / thrust
     ranges = [short * 1.05**k for k in range(24)]
-    enough = next((k for k, distance in enumerate(ranges) if peak(distance) < 0), None)
+    enough = next((k for k, distance in enumerate(ranges) if works(distance)), None)
     if enough is None:
         raise ImpossibleDesign(
-            f"{mission.name}: D'Souza's law asks for more than {PEAK:.0%} of the thrust at every ignition range up to "
-            f"{ranges[-1] / 1e3:.0f} km",
-            remedy="more thrust, or another guidance.dsouza_gamma",
+            f"{mission.name}: D'Souza's law asks for more than {PEAK:.0%} of the thrust, or misses its gate, at every "
+            f"ignition range up to {ranges[-1] / 1e3:.0f} km",
+            remedy="more thrust, or a smaller guidance.dsouza_gamma",
         )
     low, high = ranges[max(enough - 1, 0)], ranges[enough]
     while high - low > 1e-4 * high:
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if peak(middle) > 0 else (low, middle)
-    return _fly_dsouza(mission, thrust, mass, exhaust, gate, high)
+        low, high = (low, middle) if works(middle) else (middle, high)
+    best = _fly_dsouza(mission, thrust, mass, exhaust, gate, high)
+    assert best is not None
+    return best
 
 
-def _fly_dsouza(mission: Mission, thrust: float, mass: float, exhaust: float, gate: _Gate, distance: float) -> Braking:
+def _fly_dsouza(
+    mission: Mission, thrust: float, mass: float, exhaust: float, gate: _Gate, distance: float
+) -> Braking | None:
+    """The braking phase from this range; None where it asks for too much thrust or does not arrive at its gate."""
     value = mission.value
     site, low, _ = radii(mission)
     mu = value("gravity.gravitational_parameter")
@@ -159,7 +165,7 @@ def _fly_dsouza(mission: Mission, thrust: float, mass: float, exhaust: float, ga
     goal_velocity = (gate.forward, -gate.descent_rate)
     time = 2.0 * distance / flight.forward
     peak = 0.0
-    while flight.forward > gate.forward + 1.0 and time > HANDOVER and flight.time < 2000.0 and flight.radius > site:
+    while flight.forward > gate.forward + 1.0 and time > HANDOVER:
         s, c = math.sin(flight.angle), math.cos(flight.angle)
         position = (flight.radius * s, flight.radius * c)
         velocity = (flight.climb * s + flight.forward * c, flight.climb * c - flight.forward * s)
@@ -174,10 +180,11 @@ def _fly_dsouza(mission: Mission, thrust: float, mass: float, exhaust: float, ga
         push = [-4 * relative[k] / held - 6 * moving[k] / held**2 - pull[k] for k in range(2)]
         size = math.hypot(*push)
         peak = max(peak, size * flight.mass / thrust)
-        share = min(1.0, thrust / (size * flight.mass))
-        lift = share * (push[0] * s + push[1] * c)
-        level = share * (push[0] * c - push[1] * s)
-        _advance(flight, mu, lift, level, share * size * flight.mass / exhaust)
+        if peak > PEAK or flight.time > 2000.0 or flight.radius < site + 0.5 * gate.height or flight.mass < 0.05 * mass:
+            return None
+        _advance(flight, mu, push[0] * s + push[1] * c, push[0] * c - push[1] * s, size * flight.mass / exhaust)
+    if abs(flight.radius - site - gate.height) > 0.5 * gate.height:
+        return None
     return Braking(flight.time, distance, flight.mass, peak)
 
 
@@ -192,5 +199,7 @@ def _dsouza_time(
     for _ in range(20):
         slope = (4 * a * time**2 - 2 * b) * time - c
         step = (((a * time**2 - b) * time - c) * time - d) / (slope if abs(slope) > 1e-3 else 1e-3)
-        time = min(max(time - step, 0.5 * time), 2 * time)
+        before, time = time, min(max(time - step, 0.5 * time), 2 * time)
+        if abs(time - before) < 1e-9 * before:
+            break
     return time

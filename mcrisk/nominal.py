@@ -25,6 +25,7 @@ __all__ = ["Plant", "concerns", "design", "plant_of"]
 
 GRAVITY = 9.80665  # [m s^-2] standard gravity, exact, CGPM 1901
 LEAD_TIME = 30.0  # [s] coast before the nominal ignition, longer than three sigma of along-track delivery
+GAMMAS = (0.5, 1.0, 2.0, 3.5, 5.0, 7.0, 10.0, 14.0, 20.0)  # [m^2 s^-4] weights of time tried in D'Souza's law
 PLANNED_FRACTION = 0.93  # [] of full thrust in the braking phase: margin for low thrust and range trimming
 REFERENCE_SHARE = 0.45  # [] of the excess thrust that the approach reference uses
 
@@ -84,10 +85,8 @@ def design(mission: Mission) -> Mission:
     _design_body(mission, plant, draft)
     reference = _design_reference(mission, plant, draft)
     _design_gate(reference, draft)
-    ratio = plant.thrust / (plant.mass_start * plant.gravity)
-    draft.settle("guidance.dsouza_gamma", 5.0 if ratio > 1.3 else 2.5)
-    braking = fly_braking(draft.mission, plant.thrust, plant.mass_start, plant.exhaust)
-    _check_propellant(mission, plant, braking)
+    braking = _design_braking(plant, draft)
+    _check_propellant(draft.mission, plant, braking, reference)
     draft.settle("guidance.brake_time", braking.duration)
     draft.settle("guidance.brake_time_max", 1.25 * braking.duration)
     gate_range = float(draft.mission.value("guidance.gate_range"))
@@ -169,8 +168,8 @@ def _check_thrust(mission: Mission, plant: Plant) -> None:
     ratio = plant.thrust / (plant.mass_start * plant.gravity)
     if ratio < 1.05:
         raise ImpossibleDesign(
-            f"{mission.name}: thrust at ignition {plant.thrust:.4g} N is {ratio:.2f} times the weight "
-            f"{plant.mass_start * plant.gravity:.4g} N",
+            f"{mission.name}: thrust at ignition {plant.thrust:.5g} N is {ratio:.4f} times the weight "
+            f"{plant.mass_start * plant.gravity:.5g} N",
             remedy="at least 1.05 is needed: more thrust or less mass",
         )
     usable = mission.value("propulsion.propellant") * (1 - mission.value("propulsion.residual"))
@@ -189,15 +188,26 @@ def _check_thrust(mission: Mission, plant: Plant) -> None:
             f"{plant.mass_landing * plant.gravity:.4g} N",
             remedy='keep the main engine on (guidance.main_off_height = "0 m") or add cluster thrust',
         )
+    lowest = plant.thrust_main * mission.value("propulsion.main.throttle_min")
+    if _retains_main(mission, plant) and lowest > plant.mass_landing * plant.gravity:
+        raise ImpossibleDesign(
+            f"{mission.name}: the main engine at its lowest throttle gives {lowest:.5g} N, above the landing weight "
+            f"{plant.mass_landing * plant.gravity:.5g} N: it cannot descend on it",
+            remedy="a lower propulsion.main.throttle_min, less thrust, or cluster engines to land on",
+        )
 
 
-def _check_propellant(mission: Mission, plant: Plant, braking: Braking) -> None:
+def _check_propellant(mission: Mission, plant: Plant, braking: Braking, reference: ReferenceDesign) -> None:
     usable = mission.value("propulsion.propellant") * (1 - mission.value("propulsion.residual"))
     burnt = plant.mass_start - braking.mass_end
-    if burnt > 0.98 * usable:
+    gate_speed = math.hypot(mission.value("guidance.gate_descent_rate"), mission.value("guidance.gate_speed_forward"))
+    rest = gate_speed + plant.gravity * reference.time  # [m/s] removed from the gate on, with the weight held up
+    landing = braking.mass_end * (1 - math.exp(-rest / plant.exhaust))
+    if burnt + landing > usable:
         raise ImpossibleDesign(
-            f"{mission.name}: the braking phase burns {burnt:.4g} kg of {usable:.4g} kg usable propellant",
-            remedy="at least 2 % must be left for approach and landing: more propellant, less dry mass or more thrust",
+            f"{mission.name}: braking burns {burnt:.4g} kg and the approach {landing:.4g} kg, together more than the "
+            f"{usable:.4g} kg of usable propellant",
+            remedy="more propellant, less dry mass, more thrust or a lower gate",
         )
 
 
@@ -252,6 +262,29 @@ def _design_gate(reference: ReferenceDesign, draft: Draft) -> None:
     draft.settle("guidance.gate_descent_rate", 0.95 * reference.speeds[0])
     draft.settle("guidance.gate_range", forward * reference.time / 3.0)
     draft.settle("guidance.brake_fraction", PLANNED_FRACTION)
+
+
+def _design_braking(plant: Plant, draft: Draft) -> Braking:
+    """The braking phase. The more D'Souza's law weighs time, the less propellant it takes, until thrust runs out."""
+
+    def fly(gamma: float) -> tuple[Mission, Braking]:
+        trial = Draft(draft.mission)
+        trial.settle("guidance.dsouza_gamma", gamma)
+        return trial.mission, fly_braking(trial.mission, plant.thrust, plant.mass_start, plant.exhaust)
+
+    mission, braking = fly(GAMMAS[0])
+    free = mission.value("guidance.braking_law") == "dsouza" and "guidance.dsouza_gamma" not in draft.mission.values
+    for gamma in GAMMAS[1:] if free else ():
+        try:
+            bolder, shorter = fly(gamma)
+        except ImpossibleDesign:
+            break
+        if shorter.mass_end > braking.mass_end:
+            mission, braking = bolder, shorter
+        else:
+            break
+    draft.mission = mission
+    return braking
 
 
 def _placed(mission: Mission) -> dict[str, Any]:
