@@ -1,12 +1,14 @@
 """One netCDF file per dataset, never seen half written: moved to its place whole, refused unless complete.
 
-Why: HDF5 promises nothing after a crash, and a torn file often reads as a valid one full of NaN.
+Why: HDF5 promises nothing after a crash, and a torn file often reads as a valid one full of NaN. On a full disk HDF5
+itself crashes (segmentation fault), so that it writes to memory and plain Python to the disk.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -40,21 +42,22 @@ def write(dataset: xr.Dataset, path: Path) -> None:
             complete[name] = (one.dims, codes, attrs)
         elif one.dtype != object and one.ndim:
             encoding[str(name)] = {"zlib": True, "complevel": 4, "shuffle": True}
+    content = io.BytesIO()
+    complete.to_netcdf(content, engine="h5netcdf", encoding=encoding)
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-        os.close(handle)
-        complete.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.getbuffer())
         Path(temporary).chmod(0o666 & ~_umask())
         _sync(Path(temporary))
         Path(temporary).replace(path)
         temporary = ""
         _sync(path.parent)
     except OSError as error:
-        raise InfrastructureError(
-            f"{path}: not written ({error.strerror or error})", remedy="free space, or choose --out"
-        ) from error
+        reason = (error.strerror or str(error)).lower()
+        raise InfrastructureError(f"{path}: not written ({reason})", remedy="free space, or choose --out") from error
     finally:
         if temporary:
             with contextlib.suppress(OSError):
