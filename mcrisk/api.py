@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcrisk.campaign import Campaign, state
-from mcrisk.errors import MistakeError
+from mcrisk.errors import MistakeError, visible
 from mcrisk.risk import CONFIDENCE, Method, interval
 
 if TYPE_CHECKING:
@@ -40,13 +42,17 @@ def run(
     mission: what `mcrisk.load` returns, a path, or the name of a shipped mission. seed: 0 .. 2^64 - 1.
     out: a folder to write `results.nc` and the kept records to. Nothing else is written.
     """
-    _check(runs, seed)
+    from mcrisk.backends import announce
+
+    _check(runs, seed, backend)
     interval(0, 1, confidence, method)  # refuses a wrong confidence or method before the flights
+    missions = _missions(mission)
     device = _backend(backend)
-    campaign = state(_missions(mission), seed, device.real)
+    campaign = state(missions, seed, device.real)
     folder = None if out is None else Path(out)
     if folder:
         check_folder(folder)
+    announce(backend)
     return fly(
         campaign, runs, device, confidence=confidence, method=method, keep=keep, folder=folder, progress=progress
     )
@@ -55,11 +61,14 @@ def run(
 def records(mission: Mission | str | Path, runs: int = RUNS, seed: int = 0, *, backend: str = "auto") -> xr.Dataset:
     """What every single run reports, over `run`."""
     from mcrisk import dataset
+    from mcrisk.backends import announce
     from mcrisk.execute import execute
 
-    _check(runs, seed)
+    _check(runs, seed, backend)
+    missions = _missions(mission)
     device = _backend(backend)
-    campaign = state(_missions(mission), seed, device.real)
+    campaign = state(missions, seed, device.real)
+    announce(backend)
     flown = execute(campaign, runs, device, keep="all")
     return dataset.from_records(campaign, 0, *flown.kept[0])
 
@@ -132,18 +141,23 @@ def check_kernel(campaign: Campaign) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse, before anything is computed, a folder that cannot be written to. Creates it."""
+    """Refuse, before anything is computed, a folder that cannot be written to. Leaves none that was not there."""
     import tempfile
 
+    made = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (FileExistsError, NotADirectoryError):
-        raise MistakeError(str(folder), "a folder", "a file", "choose another --out") from None
-    except OSError as error:
-        text = (error.strerror or str(error)).lower()
-        raise MistakeError(str(folder), "a folder to write to", text, "choose another --out") from None
+        raise MistakeError(visible(str(folder)), "a folder", "a file", "choose another --out") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        text = (getattr(error, "strerror", None) or str(error)).lower()
+        raise MistakeError(visible(str(folder)), "a folder to write to", text, "choose another --out") from None
+    finally:
+        for one in made:
+            with contextlib.suppress(OSError, ValueError):
+                one.rmdir()
 
 
 def kept_files(keep: Keep, cases: int) -> list[str]:
@@ -157,13 +171,15 @@ def kept_files(keep: Keep, cases: int) -> list[str]:
     return [f"{keep}.nc"] if cases == 1 else [f"{keep}-{case}.nc" for case in range(cases)]
 
 
-def _check(runs: int, seed: int) -> None:
+def _check(runs: int, seed: int, backend: str = "auto") -> None:
+    from mcrisk.backends import check_name
     from mcrisk.execute import check_runs
 
     for name, value in (("runs", runs), ("seed", seed)):
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise MistakeError(name, "a whole number", repr(value))
     check_runs(runs)
+    check_name(backend)
 
 
 def _backend(name: str) -> AbstractBackend:

@@ -6,6 +6,7 @@ than 1 run in 10 000 was invalid; 130 interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
-from mcrisk.errors import InfrastructureError, McriskError, MistakeError
-from mcrisk.ledger import count
+from mcrisk.errors import InfrastructureError, McriskError, MistakeError, command, visible
+from mcrisk.ledger import count, runs_told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +38,7 @@ P = ParamSpec("P")
 app = typer.Typer(
     help="Landing success probability of a Moon lander design, from closed-loop 6-DoF Monte Carlo descents.",
     no_args_is_help=True,
-    add_completion=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -47,11 +48,19 @@ app = typer.Typer(
 def main() -> int:
     """Run the command of sys.argv; its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115  None where the shell closed it
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        app(prog_name="mcrisk")
-    except SystemExit as done:
-        return done.code if isinstance(done.code, int) else 0 if done.code is None else 2
-    return 0
+        try:
+            app(prog_name=command())
+        except SystemExit as done:
+            if isinstance(done.__context__, BrokenPipeError):  # typer's exit code 1 for --help | true
+                return 0
+            code = done.code if isinstance(done.code, int) else 0 if done.code is None else 2
+        sys.stdout.flush()
+    except OSError as error:  # of --help and --version
+        code = _failed_output(error)
+    return code
 
 
 def _terminate(*_: object) -> None:
@@ -73,9 +82,10 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             tell("mcrisk: interrupted")
             code = 130
-        except BrokenPipeError:  # the reader has seen enough: `mcrisk params | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 0
+        except OSError as error:
+            if os.environ.get("MCRISK_DEBUG"):
+                raise
+            code = _failed_output(error)
         except Exception as error:
             if os.environ.get("MCRISK_DEBUG"):
                 raise
@@ -86,19 +96,31 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
     return wrapper
 
 
+def _failed_output(error: OSError) -> int:
+    """The exit code where stdout takes no more, or another file that nothing else guards."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough: `mcrisk params | head`
+        return 0
+    tell(f"mcrisk: {error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}")
+    return InfrastructureError.exit_code
+
+
 def tell(text: str) -> None:
-    """A line for people, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """A line for people, on stderr; what would steer a terminal is shown as an escape."""
+    with contextlib.suppress(OSError):  # nobody listens
+        shown = "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+        print(shown, file=sys.stderr, flush=True)
 
 
 # ------------------------------------------------------------------------------------------------------------- commands
 
 MissionNames = Annotated[
-    list[str], typer.Argument(metavar="MISSION...", help="Mission files, or names of shipped ones.")
+    list[str],
+    typer.Argument(metavar="MISSION", help="Mission files, or names of shipped ones: `show` alone lists them."),
 ]
-Target = Annotated[str, typer.Argument(metavar="DIR|MISSION", help="Folder of results, or a mission that was run.")]
 Runs = Annotated[str, typer.Option("--runs", "-n", metavar="N", help="Runs per mission.")]
-Seed = Annotated[str, typer.Option(metavar="S", help="Seed of the random worlds: 0 .. 2^64 - 1.")]
+Seed = Annotated[str, typer.Option(metavar="S", help="Seed of the random worlds: 0 to 2^64 - 1.")]
 Sets = Annotated[
     list[str] | None,
     typer.Option(
@@ -108,7 +130,7 @@ Sets = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
-@app.command()
+@app.command(short_help="Fly missions through many random worlds; the share that lands.")
 @guarded
 def run(
     missions: MissionNames,
@@ -117,36 +139,43 @@ def run(
     sets: Sets = None,
     out: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Folder of the results.", show_default="./mcrisk-runs/<name>-<digest>"),
+        typer.Option(metavar="DIR", help="Folder of the results; without it ./mcrisk-runs/<name>-<digest>."),
     ] = None,
-    backend: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="Where to run.")] = "auto",
+    backend: Annotated[
+        str, typer.Option(metavar="auto|cpu|gpu", help="Where to fly; auto is the GPU where there is one.")
+    ] = "auto",
     keep: Annotated[
         str, typer.Option(metavar="none|losses|all", help="Which records of single runs to keep.")
     ] = "none",
     as_json: Json = False,
 ) -> int:
     """Fly missions through many random worlds and tell how many landings succeed, and why the others do not."""
+    from mcrisk.backends import announce, check_name, choose
     from mcrisk.execute import KEEPS, check_runs
 
     wanted, number = whole("runs", runs), whole("seed", seed)
     chosen: Keep = next((known for known in KEEPS if known == keep), keep)  # type: ignore[arg-type]
     check_runs(wanted, len(missions), chosen)
+    check_name(backend)
+    if out == "":
+        raise MistakeError("--out", "a folder", "nothing")
     loaded = _load(missions, sets)
 
     from mcrisk.api import check_folder, fly
-    from mcrisk.backends import choose
     from mcrisk.campaign import state
 
     device = choose(backend)
     campaign = state(loaded, number, device.real)
     folder = Path(out) if out is not None else _default_folder(campaign)
-    for name, reason in campaign.impossible:
-        tell(f"{name} is left out: {reason}")
     found = _found(folder, campaign, wanted, chosen)
     if found is None:
         check_folder(folder)
+        announce(backend)
+    for name, reason in campaign.impossible:
+        tell(f"{name} is left out: {reason}")
+    if found is None:
         tell(
-            f"{campaign.name}: {count(wanted)} runs{' of each' if len(campaign.cases) > 1 else ''}, seed {number}, "
+            f"{campaign.name}: {runs_told(wanted)}{' of each' if len(campaign.cases) > 1 else ''}, seed {number}, "
             f"backend {device.name} ({device.describe()}), confidence 0.95, keep {keep}, into {folder}"
         )
         from mcrisk.progress import Progress
@@ -156,21 +185,33 @@ def run(
     return _present(found, folder, as_json)
 
 
-@app.command()
+@app.command(short_help="Show results that are there, or list the shipped missions.")
 @guarded
-def show(target: Target, sets: Sets = None, seed: Seed = "0", as_json: Json = False) -> int:
-    """Show the results of a folder, or those of a mission that was run without --out."""
-    from mcrisk import netcdf
-    from mcrisk.api import RESULTS
+def show(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR|MISSION", help="Folder of results, or a mission that was run with the same --set and --seed."
+        ),
+    ] = "",
+    sets: Sets = None,
+    seed: Seed = "0",
+    as_json: Json = False,
+) -> int:
+    """Show the results of a folder, or those of a mission that was run without --out.
 
-    folder = _folder_of(target, sets, seed)
-    return _present(netcdf.read(folder / RESULTS), folder, as_json)
+    Without DIR or MISSION, list the missions that mcrisk brings.
+    """
+    if not target:
+        return _list_missions(as_json)
+    results = _results_of(target, sets, seed)
+    return _present(_read_results(results), results.parent, as_json)
 
 
-@app.command()
+@app.command(short_help="Fly one run again and show its course.")
 @guarded
 def replay(
-    target: Target,
+    target: Annotated[str, typer.Argument(metavar="DIR|MISSION", help="Folder of results, or a mission.")],
     run: Annotated[str, typer.Option("--run", metavar="K", help="Number of the run, from 0.")],
     case: Annotated[str, typer.Option(metavar="I", help="Number of the case, from 0, where there are several.")] = "0",
     sets: Sets = None,
@@ -178,18 +219,20 @@ def replay(
     out: Annotated[str | None, typer.Option(metavar="FILE.nc", help="Write every tick to this file.")] = None,
 ) -> None:
     """Fly one run again, the very same flight, and show its course."""
+    from mcrisk.config import lies_at
+
     number, place = whole("run", run), whole("case", case)
-    if out is not None and not out.endswith(".nc"):
-        raise MistakeError("--out", "a file name ending in .nc", repr(out))
+    if out is not None and (not out.endswith(".nc") or lies_at(Path(out)) == "a folder"):
+        raise MistakeError("--out", "a file name ending in .nc", f"'{visible(out)}'")
 
     from mcrisk import netcdf
-    from mcrisk.api import RESULTS, check_folder, replay_case
+    from mcrisk.api import check_folder, replay_case
     from mcrisk.campaign import state
 
-    if _is_results(target):
+    if results := _results_file(target):
         from mcrisk.dataset import campaign_of
 
-        campaign = campaign_of(netcdf.read(_results_folder(target) / RESULTS))
+        campaign = campaign_of(_read_results(results))
     else:
         campaign = state(_load([target], sets), whole("seed", seed))
     if out is not None:
@@ -204,10 +247,10 @@ def replay(
         tell(f"every tick is in {out}")
 
 
-@app.command()
+@app.command(short_help="List the parameters of a mission.")
 @guarded
 def params(
-    pattern: Annotated[str, typer.Argument(metavar="[PATTERN]", help="Part of a path or description.")] = "",
+    pattern: Annotated[str, typer.Argument(help="Part of a path or description.")] = "",
     as_json: Json = False,
 ) -> None:
     """List the parameters of a mission: path, unit, default, range, meaning."""
@@ -218,10 +261,10 @@ def params(
         from mcrisk.errors import suggestion
         from mcrisk.schema import load_schema
 
-        hint = suggestion(pattern, load_schema().fields) or "mcrisk params lists all"
-        raise MistakeError(f"no parameter matches '{pattern}'", remedy=hint)
+        hint = suggestion(pattern, load_schema().fields) or f"`{command('params')}` lists all of them"
+        raise MistakeError(f"no parameter matches '{visible(pattern)}'", remedy=hint)
     if as_json:
-        print(json.dumps(rows, indent=1))
+        print(json.dumps({"parameters": rows}))
         return
     from mcrisk.sheet import table_of
 
@@ -231,9 +274,14 @@ def params(
     _console().print(table)
 
 
-@app.command()
+@app.command(short_help="Check mission files, and show the design that follows.")
 @guarded
-def check(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mission files, or names.")]) -> int:
+def check(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="Mission files, or names of shipped ones: `show` alone lists them."),
+    ],
+) -> int:
     """Check mission files, and show the design that follows from them and its nominal flight."""
     from mcrisk.mission import load
     from mcrisk.nominal import design
@@ -261,9 +309,8 @@ def bench(
     missions: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MISSION...]",
-            help="Mission files, or names of shipped ones.",
-            show_default="hakuto_r_m2_as_designed blue_ghost_m1",
+            metavar="MISSION",
+            help="Mission files, or names of shipped ones; without any hakuto_r_m2_as_designed and blue_ghost_m1.",
         ),
     ] = None,
     seconds: Annotated[str, typer.Option(metavar="S", help="Time for each mission and library.")] = "6",
@@ -325,14 +372,15 @@ def whole(name: str, text: str) -> int:
     """
     from decimal import Decimal, InvalidOperation
 
+    shown = f"'{visible(text)}'"
     try:
         number = Decimal(text.strip())
     except InvalidOperation:
-        raise MistakeError(name, "a whole number such as 10000 or 1e6", repr(text)) from None
+        raise MistakeError(name, "a whole number such as 10000 or 1e6", shown) from None
     if not number.is_finite() or number != number.to_integral_value():
-        raise MistakeError(name, "a whole number such as 10000 or 1e6", repr(text))
+        raise MistakeError(name, "a whole number such as 10000 or 1e6", shown)
     if number.adjusted() > 40:  # an exponent could ask for gigabytes of digits
-        raise MistakeError(name, "a number that can be meant", repr(text))
+        raise MistakeError(name, "a number that can be meant", shown)
     return int(number)
 
 
@@ -346,9 +394,9 @@ def changes(sets: Iterable[str]) -> dict[str, str]:
     for text in sets:
         path, equals, value = text.partition("=")
         if not equals or not path.strip() or not value.strip():
-            raise MistakeError("--set", 'PATH=VALUE such as propulsion.main.isp="320 s"', repr(text))
+            raise MistakeError("--set", 'PATH=VALUE such as propulsion.main.isp="320 s"', f"'{visible(text)}'")
         if path.strip() in found:
-            raise MistakeError("--set", "each path once", f"{path.strip()} twice")
+            raise MistakeError("--set", "each path once", f"{visible(path.strip())} twice")
         found[path.strip()] = value.strip()
     return found
 
@@ -375,41 +423,76 @@ def _default_folder(campaign: Campaign) -> Path:
     return Path("mcrisk-runs") / campaign.folder
 
 
-def _is_results(target: str) -> bool:
-    return target.endswith(".nc") or Path(target).is_dir()
+def _results_file(target: str) -> Path | None:
+    """The results file that a user means by a folder or a file name; None for a mission."""
+    from mcrisk.api import RESULTS
+    from mcrisk.config import lies_at
+
+    if target.endswith(".nc"):
+        return Path(target)
+    if lies_at(Path(target)) == "a folder":
+        return Path(target) / RESULTS
+    if os.sep in target and not target.endswith(".toml"):
+        raise MistakeError(f"'{visible(target)}'", "a folder of results, or a mission", "no such folder")
+    return None
 
 
-def _results_folder(target: str) -> Path:
-    return Path(target).parent if target.endswith(".nc") else Path(target)
-
-
-def _folder_of(target: str, sets: Iterable[str] | None, seed: str) -> Path:
-    """The folder of results that a user means."""
+def _results_of(target: str, sets: Iterable[str] | None, seed: str) -> Path:
+    """The results file that a user means, also by the mission that was run."""
     from mcrisk.api import RESULTS
 
-    if _is_results(target):
-        return _results_folder(target)
+    if named := _results_file(target):
+        return named
     from mcrisk.campaign import state
 
-    campaign = state(_load([target], sets), whole("seed", seed))
-    folder = _default_folder(campaign)
+    number = whole("seed", seed)
+    folder = _default_folder(state(_load([target], sets), number))
     if not (folder / RESULTS).is_file():
-        raise MistakeError(f"{target}: no results in {folder}", remedy=f"run it first: mcrisk run {target}")
-    return folder
+        options = [part for text in sets or () for part in ("--set", text)] + ["--seed", str(number)] * (number != 0)
+        remedy = f"run it first: {command('run', target, *options)}"
+        raise MistakeError(f"{target}: no results in {folder}", remedy=remedy)
+    return folder / RESULTS
+
+
+def _read_results(path: Path) -> Any:
+    """The dataset of a campaign; refuses other files that mcrisk writes."""
+    from mcrisk import netcdf
+
+    dataset = netcdf.read(path)
+    if "success_count" not in dataset:
+        raise MistakeError(str(path), "results of a campaign", "single runs", "name the folder, or its results.nc")
+    return dataset
+
+
+def _list_missions(as_json: bool) -> int:
+    """Print name and title of every shipped mission."""
+    from mcrisk.config import shipped
+    from mcrisk.mission import load
+
+    missions = [{"name": name, "title": load(name).title} for name in shipped()]
+    if as_json:
+        print(json.dumps({"missions": missions}))
+        return 0
+    from mcrisk.sheet import table_of
+
+    table = table_of("mission", "title")
+    for one in missions:
+        table.add_row(one["name"], one["title"])
+    _console().print(table)
+    return 0
 
 
 def _found(folder: Path, campaign: Campaign, runs: int, keep: Keep) -> Any:
     """The results that are there already, if they are of this campaign and enough; refuses those of another."""
     from mcrisk.api import RESULTS, kept_files
+    from mcrisk.config import lies_at
 
-    if not (folder / RESULTS).is_file():
+    if lies_at(folder / RESULTS) != "a file":
         return None
-    from mcrisk import netcdf
-
     try:
-        present = netcdf.read(folder / RESULTS)
+        present = _read_results(folder / RESULTS)
     except InfrastructureError as error:
-        tell(f"{error}: flown again")
+        tell(f"{error.subject}: flown again")
         return None
     if present.attrs["campaign"] != campaign.digest:
         theirs, ours = str(present.attrs["campaign"])[:8], campaign.digest[:8]
@@ -417,7 +500,7 @@ def _found(folder: Path, campaign: Campaign, runs: int, keep: Keep) -> Any:
     have = int(present["runs"].min())
     if have < runs or not all((folder / name).is_file() for name in kept_files(keep, len(campaign.cases))):
         return None
-    tell(f"{folder} has {count(have)} runs of this campaign already")
+    tell(f"{folder} has {runs_told(have)} of this campaign already")
     return present
 
 
@@ -431,7 +514,7 @@ def _present(dataset: Any, folder: Path, as_json: bool) -> int:
     else:
         from mcrisk.ledger import show
 
-        show(told, _console(), replay=str(folder))
+        show(told, _console(), folder=str(folder))
     for case in told["cases"]:
         if case["invalid"] > INVALID_SHARE * case["runs"]:
             tell(
@@ -446,5 +529,9 @@ def _console() -> Console:
     """stdout for people; wide enough for the tables where it is no terminal."""
     from rich.console import Console
 
+    class Stdout(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # for `guarded`; rich would end with exit code 1
+
     plain = not sys.stdout.isatty()
-    return Console(width=WIDTH if plain else None, highlight=False, markup=False, emoji=False, soft_wrap=plain)
+    return Stdout(width=WIDTH if plain else None, highlight=False, markup=False, emoji=False, soft_wrap=plain)

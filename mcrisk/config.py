@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import units
-from .errors import MistakeError, nearest
+from .errors import MistakeError, nearest, suggestion, visible
 
-__all__ = ["Document", "find", "parse_toml", "read_chain", "read_toml", "shipped"]
+__all__ = ["Document", "find", "lies_at", "parse_toml", "read_chain", "read_toml", "shipped"]
 
 FILE_BYTES = 1_000_000  # largest file read; a mission is a few kilobytes
+LEVELS = 20  # of tables in tables, at most
 BASES = 8  # longest chain of `base`
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -40,29 +42,40 @@ def find(name_or_path: str | Path, kind: str = "missions", beside: Path | None =
     """
     text = str(name_or_path)
     if "\0" in text:
-        raise MistakeError(repr(text), "a path or a name")
+        raise MistakeError(f"'{visible(text)}'", "a path or a name")
     path = Path(text)
     if path.suffix == ".toml" or len(path.parts) != 1 or text in ("", ".", ".."):
         place = path if beside is None else beside / path
         if path.suffix != ".toml":
-            raise MistakeError(f"'{text}'", "a TOML file (.toml) or the bare name of a shipped config")
-        if not place.is_file():
+            raise MistakeError(f"'{visible(text)}'", "a TOML file (.toml) or the bare name of a shipped config")
+        if (what := lies_at(place)) != "a file":
             known = shipped(kind) if len(path.parts) == 1 else []
             twin = path.stem if path.stem in known else nearest(path.stem, known)
-            what = "a folder" if place.is_dir() else "no such file"
             remedy = f"a shipped config is called by its bare name: {twin}" if twin else ""
             raise MistakeError(str(place), "a TOML file", what, remedy)
         return place
     if not NAME.fullmatch(text):
-        raise MistakeError(f"'{text[:60]}'", "a path ending in .toml or the bare name of a shipped config")
+        raise MistakeError(f"'{visible(text)}'", "a path ending in .toml or the bare name of a shipped config")
     known = shipped(kind)
     if text in known:
         from .native import config_folder
 
         return config_folder() / kind / f"{text}.toml"
-    twin = nearest(text, known)
-    remedy = f"did you mean '{twin}'?" if twin else f"shipped: {', '.join(known) or 'none'}"
+    remedy = suggestion(text, known) or f"shipped: {', '.join(known) or 'none'}"
     raise MistakeError(f"no {kind.removesuffix('s')} called '{text}'", remedy=remedy)
+
+
+def lies_at(path: Path) -> str:
+    """`a file`, `a folder`, `a pipe or device`, or `no such file`, also for names that no file system takes.
+
+    >>> lies_at(Path("/")), lies_at(Path("/nowhere")), lies_at(Path("x" * 5000))
+    ('a folder', 'no such file', 'no such file')
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return "no such file"
+    return "a file" if stat.S_ISREG(mode) else "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -82,7 +95,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 def parse_toml(text: str, file: str) -> dict[str, Any]:
     """The tables of a TOML text; a refusal names `file` and the line."""
     try:
-        return tomllib.loads(text.replace("\r\n", "\n"))
+        tree = tomllib.loads(text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = re.search(r"\s*\(at line (\d+), column \d+\)$", message)
@@ -90,10 +103,22 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
         message = message[: place.start()] if place else message
         if re.search(r"overwrite|twice|mutate", message):
             raise MistakeError(f"{file}{line}", "each key and table once", f"one stated twice ({message})") from None
-        hint = 'text needs quotes: thrust = "450 N"' if message == "Invalid value" else ""
-        raise MistakeError(f"{file}{line}", "TOML", message[:1].lower() + message[1:], hint) from None
+        unquoted = message == "Invalid value" or message.startswith("Expected newline")
+        hint = 'text needs quotes: thrust = "450 N"' if unquoted else ""
+        told = message[:1].lower() + message[1:]
+        told = f"something else ({told})" if told.startswith("expected") else told
+        raise MistakeError(f"{file}{line}", "TOML", told, hint) from None
     except RecursionError:
         raise MistakeError(file, "TOML tables a few levels deep", "hundreds of levels") from None
+    except ValueError:  # Python refuses to read a number of thousands of digits
+        raise MistakeError(file, "numbers of ordinary size", "one of thousands of digits") from None
+    level: list[Any] = [tree]
+    for _ in range(LEVELS):
+        level = [one for table in level for one in (table.values() if isinstance(table, dict) else table)]
+        level = [one for one in level if isinstance(one, (dict, list))]
+    if level:
+        raise MistakeError(file, "TOML tables a few levels deep", f"more than {LEVELS} levels")
+    return tree
 
 
 def read_chain(name_or_path: str | Path, kind: str = "missions") -> list[Document]:

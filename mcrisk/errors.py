@@ -6,12 +6,45 @@ Every message tells path, expected, got, remedy, in one or two lines.
 from __future__ import annotations
 
 import difflib
+import os
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["ImpossibleDesign", "InfrastructureError", "MistakeError", "Problems", "nearest", "suggestion", "unknown"]
+__all__ = [
+    "ImpossibleDesign",
+    "InfrastructureError",
+    "MistakeError",
+    "Problems",
+    "command",
+    "nearest",
+    "suggestion",
+    "unknown",
+    "visible",
+]
 
 SHOWN = 20  # mistakes reported at once
+NEAR = 3  # names suggested at most
+LONGEST = 80  # [character] of a name that a user gave, in a message
+
+
+def command(*arguments: str) -> str:
+    """A command line of this program to be copied by the user, who called it as MCRISK_COMMAND says.
+
+    >>> command("replay", "my results", "--run", "3")
+    "mcrisk replay 'my results' --run 3"
+    """
+    return " ".join([os.environ.get("MCRISK_COMMAND", "mcrisk"), *map(shlex.quote, arguments)])
+
+
+def visible(name: str) -> str:
+    r"""A name that a user gave, on one line and not too long.
+
+    >>> visible("altimeter.range_max"), visible("a\nb")
+    ('altimeter.range_max', 'a\\nb')
+    """
+    shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in name[: LONGEST + 1])
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 3]}..."
 
 
 class McriskError(Exception):
@@ -88,33 +121,38 @@ class Problems:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that most resembles `name`, or None when nothing does.
+    """The known name that most resembles `name`, the first of equals, or None when nothing does.
 
     >>> nearest("altimiter.range_max", ["altimeter.range_max", "camera.range_max"])
     'altimeter.range_max'
     """
+    return next(iter(_near(name, known)), None)
+
+
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that resemble `name` most, and equally so."""
     names = list(known)
     same = [candidate for candidate in names if candidate.lower() == name.lower()]
     if same:
-        return same[0]
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if found:
-        return found[0]
+        return same[:1]
+    if len(name) > LONGEST:
+        return []
+    if found := difflib.get_close_matches(name, names, n=NEAR, cutoff=0.6):
+        likeness = [difflib.SequenceMatcher(None, one, name).ratio() for one in found]
+        return sorted((one for one, like in zip(found, likeness, strict=True) if like == likeness[0]), key=names.index)
     # A name given without its section: `range_max` for `altimeter.range_max`.
     tail = name.rpartition(".")[2]
-    tails = [candidate for candidate in names if len(tail) > 2 and candidate.rpartition(".")[2] == tail]
-    return tails[0] if tails else None
+    return [candidate for candidate in names if len(tail) > 2 and candidate.rpartition(".")[2] == tail][:1]
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?`, or nothing when no known name is near."""
-    found = nearest(name, known)
-    return f"did you mean '{found}'?" if found else ""
+    """`did you mean 'x'?`, or `'x' or 'y'` when both are as near, or nothing when no known name is."""
+    found = " or ".join(f"'{one}'" for one in _near(name, known))
+    return f"did you mean {found}?" if found else ""
 
 
 def unknown(path: str, known: Iterable[str], file: str = "") -> MistakeError:
     """`unknown parameter 'altimiter.range_max'; did you mean 'altimeter.range_max'?`"""
-    twin = nearest(path, known)
     where = f"{file}: " if file else ""
-    remedy = f"did you mean '{twin}'?" if twin else "`mcrisk params` lists all of them"
-    return MistakeError(f"{where}unknown parameter '{path}'", remedy=remedy)
+    remedy = suggestion(path, known) or f"`{command('params')}` lists all of them"
+    return MistakeError(f"{where}unknown parameter '{visible(path)}'", remedy=remedy)

@@ -11,21 +11,22 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mcrisk import units
+from mcrisk.errors import command
 from mcrisk.risk import upper_bound
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["chance", "count", "show"]
+__all__ = ["chance", "count", "estimate", "runs_told", "show"]
 
 FEW = 20  # landed runs below which they are not described alone
 SHOWN_CAUSES = 6  # of each outcome
 SHOWN_QUANTILES = ("0.01", "0.5", "0.99")
 
 
-def show(answer: dict[str, Any], console: Console, replay: str = "") -> None:
-    """Print the answer of `answer.answer`. replay: what `mcrisk replay` needs besides the run number."""
+def show(answer: dict[str, Any], console: Console, folder: str = "") -> None:
+    """Print the answer of `answer.answer`. folder: where the results are, for `mcrisk replay`."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -33,10 +34,11 @@ def show(answer: dict[str, Any], console: Console, replay: str = "") -> None:
         console.print(Text(headline(case), style="bold"))
         if losses := case["ledger"]:
             console.print(Padding(_losses(case, losses), (0, 0, 0, 2), expand=False))
-            if replay:
+            if folder:
                 first = max(losses, key=lambda row: int(row["count"]))["example_run"]
-                which = f" --case {place}" if len(answer["cases"]) > 1 else ""
-                console.print(Text(f"  see one of them: mcrisk replay {replay} --run {first}{which}", style="dim"))
+                which = ["--case", str(place)] if len(answer["cases"]) > 1 else []
+                hint = command("replay", folder, "--run", str(first), *which)
+                console.print(Text(f"  see one of them: {hint}", style="dim"))
         console.print(Padding(_touchdowns(case), (0, 0, 0, 2), expand=False))
         if ellipse := _ellipse(case["landing_ellipse"]["landed"]):
             console.print(Text(f"  {ellipse}"))
@@ -52,15 +54,25 @@ def headline(case: dict[str, Any]) -> str:
     ...           "success_interval": [0.999631, 1.0], "confidence": 0.95})
     'm: 10 000 of 10 000 runs land; fewer than 0.030 % are lost (95 % confidence, none seen)'
     """
-    runs, landed, confidence = case["runs"], case["success_count"], case["confidence"]
-    text = f"{case['name']}: {count(landed)} of {count(runs)} runs land"
-    if landed == runs:
-        text += f"; fewer than {_percent(upper_bound(0, runs, confidence))} are lost ({_level(confidence)}, none seen)"
-    else:
-        text += f": {chance(landed, runs, case['success_interval'], confidence)}"
+    text = estimate(case["success_count"], case["runs"], case["success_interval"], case["confidence"])
     if case["invalid"]:
         text += f"; {count(case['invalid'])} of them invalid"
-    return text
+    return f"{case['name']}: {text}"
+
+
+def estimate(landed: int, runs: int, interval: Iterable[float], confidence: float) -> str:
+    """Landings, runs, and the probability with its interval; where none or all land, a one-sided bound.
+
+    >>> estimate(64, 64, (0.944, 1.0), 0.95)
+    '64 of 64 runs land; fewer than 4.6 % are lost (95 % confidence, none seen)'
+    >>> estimate(0, 64, (0.0, 0.056), 0.95)
+    '0 of 64 runs land: below 4.6 % (95 % confidence, none seen)'
+    """
+    text = f"{count(landed)} of {runs_told(runs)} land{'s' * (runs == 1)}"
+    if landed < runs:
+        return f"{text}: {chance(landed, runs, interval, confidence)}"
+    bound = _percent(upper_bound(0, runs, confidence))
+    return f"{text}; fewer than {bound} are lost ({_level(confidence)}, none seen)"
 
 
 def chance(seen: int, runs: int, interval: Iterable[float], confidence: float) -> str:
@@ -86,12 +98,21 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def runs_told(number: int) -> str:
+    """A number of runs.
+
+    >>> runs_told(1), runs_told(10_000)
+    ('1 run', '10 000 runs')
+    """
+    return f"{count(number)} run{'s' * (number != 1)}"
+
+
 def provenance(answer: dict[str, Any]) -> str:
     """One line: what was run, where, how fast."""
     runs = sum(case["runs"] for case in answer["cases"])
     rate = f", {count(round(answer['runs_per_s']))} runs/s" if answer["runs_per_s"] else ""
     return (
-        f"campaign {answer['campaign'][:8]}, seed {answer['seed']}, {count(runs)} runs in {_seconds(answer)} s{rate}, "
+        f"campaign {answer['campaign'][:8]}, seed {answer['seed']}, {runs_told(runs)} in {_seconds(answer)} s{rate}, "
         f"{answer['backend']}; intervals: {answer['interval_method']}, {_level(answer['confidence'])}"
     )
 
@@ -124,8 +145,8 @@ def _touchdowns(case: dict[str, Any]) -> Table:
     group = "landed" if case["success_count"] >= FEW else "all_contacts"
     metrics = case["metrics"][group]
     known = max((one["count"] for one in metrics.values()), default=0)
-    told = f"landed run{'s' * (known != 1)}" if group == "landed" else "runs that reached the ground"
-    table = _table(f"touchdown of {count(known)} {told}")
+    told = f"{count(known)} landed runs" if group == "landed" else f"{runs_told(known)} that reached the ground"
+    table = _table(f"touchdown of {told}")
     for name in ("", "mean", "sigma", "1 % below", "median", "99 % below", " "):
         table.add_column(name, justify="right" if name.strip() else "left", no_wrap=True)
     for name, one in metrics.items() if known else ():

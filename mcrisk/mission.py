@@ -18,7 +18,7 @@ from typing import Any
 
 from . import config, units
 from .dispersion import CLASSES, FORMS, Correlation, Dispersion
-from .errors import ImpossibleDesign, MistakeError, Problems, unknown
+from .errors import ImpossibleDesign, MistakeError, Problems, nearest, unknown
 from .resolve import resolve
 from .schema import Schema, load_schema
 from .statement import TEXTS, Entry, flatten, forget_other_form, known_paths, percent, shown_text, to_toml
@@ -26,6 +26,8 @@ from .tables import LISTS, TABLES, mass_at_pdi, scatter_factor
 from .values import SI, Value, flat, nested, plain, read_value, scalar_of, si
 
 __all__ = ["Mission", "json_schema", "load", "loads", "parameter_rows"]
+
+TEXT_LENGTH = 4000  # [character] of a title, a description, ...
 
 
 class Frozen(Mapping[str, Any]):
@@ -164,7 +166,7 @@ class Mission:
             try:
                 one, index = schema.locate(path)
             except KeyError:
-                raise unknown(path, known_paths(schema)) from None
+                raise _unknown(schema, path, change) from None
             scalars = list(flat(self.value(one.path)))
             scalars[index or 0] = read_value(scalar_of(one), si(change), path, schema.enums)
             entries[one.path] = Entry(nested([si(part) for part in scalars], one.shape))
@@ -254,6 +256,18 @@ class Mission:
         return f"<mission {self.name}: {len(self.stated)} values stated, {len(self.dispersions)} dispersed>"
 
 
+def _unknown(schema: Schema, path: str, change: Any) -> MistakeError:
+    """No such parameter, and where its value would not do for the one that was meant either, what that takes."""
+    mistake = unknown(path, known_paths(schema))
+    meant = schema.fields.get(nearest(path, known_paths(schema)) or "")
+    if meant is not None and not meant.enum:
+        try:
+            units.parse(change, meant.unit)
+        except MistakeError:
+            mistake = MistakeError(mistake.subject, remedy=f"{mistake.remedy} It takes {units.describe(meant.unit)}")
+    return mistake
+
+
 def load(path_or_name: str | Path) -> Mission:
     """The mission of a file, or of the bare name of a shipped one."""
     chain = config.read_chain(path_or_name)
@@ -317,8 +331,10 @@ def _from_documents(chain: list[config.Document], name: str, source_path: str) -
     for key in TEXTS:
         text = last.tree.get(key, "")
         with problems.caught():
-            if not isinstance(text, str) or len(text) > 4000:
+            if not isinstance(text, str):
                 raise MistakeError(f"{last.file}: {key}", "a text", units.shown(text))
+            if len(text) > TEXT_LENGTH:
+                raise MistakeError(f"{last.file}: {key}", f"at most {TEXT_LENGTH} characters", str(len(text)))
             texts[key] = text
     stated = texts.get("name") or name
     with problems.caught():

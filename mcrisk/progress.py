@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mcrisk.ledger import chance, count
+from mcrisk.ledger import count, estimate, runs_told
 from mcrisk.risk import CONFIDENCE, interval
 from mcrisk.schema import load_schema
 
@@ -37,7 +37,7 @@ class Progress:
 
             columns = BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()
             self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
-            self.task = self.bar.add_task(f"{count(self.total)} runs", total=self.total)
+            self.task = self.bar.add_task(runs_told(self.total), total=self.total)
             self.bar.start()
         return self
 
@@ -62,10 +62,5 @@ class Progress:
         name = f"{self.cases[place]}: " if len(self.cases) > 1 else ""
         runs, landed = tally.runs, int(tally.counts[self.success].sum())
         rate = done / max(now - self.start, 1e-3)
-        if landed in (0, runs):
-            estimate = f"{count(landed)} of {count(runs)} land"
-        else:
-            estimate = (
-                f"{count(landed)} of {count(runs)} land: {chance(landed, runs, interval(landed, runs), CONFIDENCE)}"
-            )
-        return f"{count(done)} of {count(self.total)} runs, {count(round(rate))} runs/s; {name}{estimate}"
+        so_far = estimate(landed, runs, interval(landed, runs), CONFIDENCE)
+        return f"{count(done)} of {runs_told(self.total)}, {count(round(rate))} runs/s; {name}{so_far}"

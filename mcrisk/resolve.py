@@ -156,9 +156,9 @@ def _check_complete(
     where: str,
 ) -> None:
     """Required values that nothing gives, all at once."""
-    helped = {
-        "vehicle.mass_dry": ("or state mass.dry", "mass.dry"),
-        "propulsion.propellant": ("or state mass.dry with mass.at_pdi or mass.launch", "mass.launch"),
+    helped: dict[str, tuple[str, set[str]]] = {
+        "vehicle.mass_dry": ("or state mass.dry", {"mass.dry"}),
+        "propulsion.propellant": ("or state mass.dry with mass.at_pdi or mass.launch", {"mass.launch", "mass.at_pdi"}),
     }
     everything: list[tuple[Field, Mapping[str, Any]]] = [
         *((one, tables) for one in TABLES.values()),
@@ -167,9 +167,9 @@ def _check_complete(
     for one, known in everything:
         if one.source != "required" or one.path in known or one.path in entries:
             continue
-        remedy, other = helped.get(one.path, ("", ""))
-        if other in entries and problems.mistakes:
-            continue  # follows from a value that is refused above
+        remedy, others = helped.get(one.path, ("", set()))
+        if others & set(entries) and problems.mistakes:
+            continue  # would follow, were it not for the mistakes above
         expected = units.describe(one.unit) if not one.enum else f"one of {', '.join(schema.enums[one.enum])}"
         problems.mistakes.append(MistakeError(f"{where}: {one.path}", expected, "nothing", remedy))
 

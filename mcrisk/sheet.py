@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mcrisk import units
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -13,11 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["show_design", "show_speed", "table_of"]
 
+DIGITS = 4  # of a designed value
+
 
 def show_design(name: str, designed: Mission, console: Console) -> None:
     """Print what the nominal design added to a mission, its undispersed flight, and what a designer should know."""
     stated, scattered = len(designed.stated), len(designed.dispersions)
-    console.print(f"{name}: valid; {stated} values stated, {scattered} dispersed; it follows that")
+    console.print(f"{name}: valid; {stated} values stated, {scattered} dispersed")
+    console.print("designed, since the mission does not state it:")
     table = table_of("path", "value", "meaning")
     for path, text, meaning in _consequences(designed):
         table.add_row(path, text, meaning)
@@ -42,12 +47,13 @@ def show_speed(answers: Sequence[dict[str, Any]], together: dict[str, Any] | Non
 
 
 def table_of(*columns: str) -> Table:
-    """A plain table, whose long cells are folded rather than cut."""
+    """A plain table, whose long cells are folded rather than cut; a name that starts with `>` is of a right column."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        side = "right" if column.startswith(">") else "left"
+        table.add_column(column.removeprefix(">"), justify=side, overflow="fold")  # type: ignore[arg-type]
     return table
 
 
@@ -60,14 +66,18 @@ def _show_flight(console: Console, designed: Mission) -> None:
 
     burn, coast = deorbit(designed)
     flight = nominal_flight(designed, CpuBackend())
+    console.print(f"before the powered descent: de-orbit burn {burn:.1f} m/s, coast {coast / 60:.1f} min")
     console.print(
-        f"de-orbit burn {burn:.1f} m/s, coast {coast / 60:.1f} min; then, undispersed with perfect navigation"
+        "nominal flight, undispersed and with perfect navigation; height and speed at the start of the phase:"
     )
-    table = table_of("phase", "start", "duration", "height", "speed", "delta-v", "propellant", "thrust / weight")
+    table = table_of(
+        "phase", ">start", ">duration", ">height", ">speed", ">delta-v", ">propellant", ">peak thrust / lunar weight"
+    )
     for row in flight.phases:
         table.add_row(
-            row.phase, f"{row.start:.1f} s", f"{row.duration:.1f} s", f"{row.height:.0f} m", f"{row.speed:.1f} m/s",
-            f"{row.delta_v:.1f} m/s", f"{row.propellant:.1f} kg", f"{row.thrust_to_weight:.2f}",
+            row.phase, f"{row.start:.1f} s", f"{row.duration:.1f} s", units.format(row.height, "m", digits=4),
+            units.format(row.speed, "m s^-1", digits=4), f"{row.delta_v:.1f} m/s", f"{row.propellant:.1f} kg",
+            f"{row.thrust_to_weight:.2f}" if row.thrust_to_weight else "-",
         )  # fmt: skip
     console.print(table)
     console.print(
@@ -87,4 +97,13 @@ def _consequences(designed: Mission) -> Iterable[tuple[str, str, str]]:
 
     for path, origin in designed.origins.items():
         if origin == "designed" and (found := load_schema().fields.get(path)):
-            yield path, designed.text(path, digits=4), found.description
+            yield path, _told(designed, path, found.unit), found.description
+
+
+def _told(designed: Mission, path: str, unit: str) -> str:
+    """The value at a path; the unit of an array once, where all its numbers have the same."""
+    value = designed.value(path)
+    if not isinstance(value, tuple) or not all(isinstance(one, float) for one in value):
+        return designed.text(path, digits=DIGITS)
+    numbers, _, names = zip(*(units.format(one, unit, DIGITS).partition(" ") for one in value), strict=True)
+    return f"[{', '.join(numbers)}] {names[0]}".strip() if len(set(names)) == 1 else designed.text(path, digits=DIGITS)

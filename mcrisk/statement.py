@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import units
 from .config import Document
 from .dispersion import Dispersion
-from .errors import MistakeError, Problems, unknown
+from .errors import MistakeError, Problems, unknown, visible
 from .schema import Schema, load_schema
 from .tables import LISTS, SCATTERS, TABLES
 
@@ -43,7 +43,11 @@ def flatten(schema: Schema, document: Document, entries: dict[str, Entry], probl
     def walk(tree: Mapping[str, Any], prefix: str) -> None:
         for key, raw in tree.items():
             path = f"{prefix}.{key}" if prefix else key
-            if path in leaves:
+            if not key:
+                problems.mistakes.append(
+                    MistakeError(f"{document.file}: {prefix or 'a key'}", "a name", "an empty key")
+                )
+            elif path in leaves:
                 slot = schema.fields.get(path)
                 if slot is not None and slot.source == "placed":
                     text = f"{document.file}: '{path}' is computed from orbit, mass and site"
@@ -52,8 +56,9 @@ def flatten(schema: Schema, document: Document, entries: dict[str, Entry], probl
                 forget_other_form(path, entries, document.file)
                 entries[path] = Entry(raw, document.file)
             elif "." in key:
-                text = f"{document.file}: unknown parameter '{path}'"
-                remedy = f"write [{path.rpartition('.')[0]}] and {path.rpartition('.')[2]} = ..., without quotes"
+                section, _, name = visible(path).rpartition(".")
+                text = f"{document.file}: unknown parameter '{visible(path)}'"
+                remedy = f"write [{section}] and {name} = ..., without quotes"
                 problems.mistakes.append(MistakeError(text, remedy=remedy))
             elif path in sections and not isinstance(raw, Mapping):
                 problems.mistakes.append(

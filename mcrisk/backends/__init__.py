@@ -10,7 +10,7 @@ import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from mcrisk.errors import InfrastructureError, MistakeError, suggestion
+from mcrisk.errors import InfrastructureError, MistakeError, suggestion, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Records = NDArray[np.void]
 
-__all__ = ["AbstractBackend", "choose", "gpu_obstacle"]
+__all__ = ["AbstractBackend", "announce", "check_name", "choose", "gpu_obstacle"]
 
 NAMES = ("auto", "cpu", "gpu")
 
@@ -40,33 +40,46 @@ class AbstractBackend(ABC):
 
 
 def choose(name: str = "auto") -> AbstractBackend:
-    """The backend `cpu` or `gpu`, one per process; `auto` is the GPU where it can be used, else the CPU, saying why."""
-    if name not in NAMES:
-        raise MistakeError("backend", " or ".join(NAMES), repr(name), suggestion(name, NAMES))
-    return _make(name)
+    """The backend `cpu` or `gpu`, one per process; `auto` is the GPU where it can be used, else the CPU."""
+    check_name(name)
+    return _make(name)[0]
 
 
 @functools.cache
-def _make(name: str) -> AbstractBackend:
+def announce(name: str) -> None:
+    """Say once per process, on stderr, why the backend `auto` is the CPU: called when all else is known to be right."""
+    backend, obstacle = _make(name)
+    if obstacle:
+        print(f"{obstacle}: running on the CPU ({backend.describe()})", file=sys.stderr)
+
+
+def check_name(name: str) -> None:
+    """Refuse a backend that does not exist, without touching a device."""
+    if name not in NAMES:
+        raise MistakeError("backend", " or ".join(NAMES), f"'{visible(name)}'", suggestion(name, NAMES))
+
+
+@functools.cache
+def _make(name: str) -> tuple[AbstractBackend, str]:
+    """A backend, and what kept it from being the GPU."""
     if name == "cpu":
         from .cpu import CpuBackend
 
-        return CpuBackend()
+        return CpuBackend(), ""
     obstacle = gpu_obstacle()
     if obstacle is None:
         from .gpu import GpuBackend
 
         try:
-            return GpuBackend()
+            return GpuBackend(), ""
         except InfrastructureError as error:
             if name == "gpu":
                 raise
             obstacle = str(error)
     if name == "gpu":
-        raise InfrastructureError(f"backend gpu: {obstacle}")
-    backend = _make("cpu")
-    print(f"{obstacle}: running on the CPU ({backend.describe()})", file=sys.stderr)
-    return backend
+        remedy = "" if ";" in obstacle else "the backend cpu needs none"
+        raise InfrastructureError("backend gpu", "a GPU that can be used", obstacle, remedy)
+    return _make("cpu")[0], obstacle
 
 
 def gpu_obstacle() -> str | None:

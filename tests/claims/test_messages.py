@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from mcrisk.errors import ImpossibleDesign, InfrastructureError, MistakeError, Problems, nearest
+from mcrisk.errors import ImpossibleDesign, InfrastructureError, MistakeError, Problems, nearest, suggestion
 from mcrisk.mission import load, loads
 
 LANDER = """
@@ -119,6 +119,35 @@ def test_problems_come_once_each_and_in_order():
 
     assert str(caught.value) == "one\ntwo"
     Problems().check()
+
+
+def test_one_mistake_is_one_line():
+    """Whatever else would follow from the refused value; `generic_small` states its masses in [mass]."""
+    with pytest.raises(MistakeError) as caught:
+        loads('base = "generic_small"\n[altimeter]\nrange_max = nan', "lander.toml")
+
+    assert str(caught.value) == (
+        'lander.toml: altimeter.range_max: expected a finite number: a length such as "3 km", got nan'
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (r'"a\nb"', r"lander.toml: unknown parameter 'a\nb'; `mcrisk params` lists all of them"),
+        (r'"\u001b[31mred"', r"lander.toml: unknown parameter '\x1b[31mred'; `mcrisk params` lists all of them"),
+        ('""', "lander.toml: a key: expected a name, got an empty key"),
+    ],
+)
+def test_an_odd_key_neither_breaks_the_line_nor_steers_the_terminal(key, expected):
+    """Line breaks and escapes are shown, not sent."""
+    assert expected == refusal(f"{key} = 3")
+
+
+def test_two_names_that_are_as_near_are_both_suggested():
+    """In the order of the headers."""
+    assert suggestion("range", ["range_max", "range_min"]) == "did you mean 'range_max' or 'range_min'?"
+    assert suggestion("range_mac", ["range_max", "range_min"]) == "did you mean 'range_max'?"
 
 
 @pytest.mark.parametrize(

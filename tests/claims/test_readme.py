@@ -43,7 +43,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     (folder / "scripts").mkdir()
     script = folder / "scripts/mcrisk"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m mcrisk "$@"\n')
+    script.write_text(f'#!/bin/sh\nexport MCRISK_COMMAND="$0"\nexec "{sys.executable}" -P -m mcrisk "$@"\n')
     script.chmod(0o755)
     (folder / "configs").symlink_to(ROOT / "configs")
     for block in blocks("toml"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import functools
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mcrisk import api, cli, execute, native
+from mcrisk import api, backends, cli, execute, native
 
 MISSION = "generic_small"
 
@@ -38,12 +40,13 @@ def mcrisk(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture
 def no_flights(monkeypatch):
-    """Fails the test when a run is flown."""
+    """Fails the test when a run is flown, or the choice of a device announced."""
 
     def refuse(*_, **__):
         raise AssertionError("a run was flown")
 
     monkeypatch.setattr(execute, "execute", refuse)
+    monkeypatch.setattr(backends, "announce", refuse)
 
 
 def test_run_prints_the_answer_on_stdout_and_its_choices_on_stderr(mcrisk):
@@ -197,7 +200,21 @@ def test_a_replayed_run_ends_as_it_did_in_the_campaign(mcrisk):
         (["--keep", "some"], "keep: expected none or losses or all, got 'some'"),
         (["--runs", "1e9", "--keep", "all"], "keep losses"),
         (["--set", "limits.tilt"], "--set: expected PATH=VALUE"),
-        (["--set", "limits.tild=9 deg"], "did you mean 'limits.tilt'?"),
+        (["--set", "limits.tild=9 deg"], "unknown parameter 'limits.tild'; did you mean 'limits.tilt'?\n"),
+        (["--set", "limits.tild=9"], "did you mean 'limits.tilt'? It takes an angle such as \"41 deg\""),
+        (["--set", "altimeter.range=3"], "did you mean 'altimeter.range_max' or 'altimeter.range_min'? It takes a len"),
+        (["--set", f"{'a' * 5000}=3"], f"unknown parameter '{'a' * 77}...'; `mcrisk params` lists all of them\n"),
+        (["--set", "limits.tilt=nan"], "limits.tilt: expected a finite number: an angle"),
+        (["--set", "limits.tilt=inf deg"], "limits.tilt: expected a finite number: an angle"),
+        (["--set", f"limits.tilt={'9' * 5000} deg"], 'limits.tilt: expected an angle such as "41 deg", got a text of'),
+        (["--set", "limits.tilt=9 \u0434eg"], "is not a unit"),
+        (["--out", ""], "--out: expected a folder, got nothing"),
+        (["--out", "a" * 5000], "expected a folder to write to, got file name too long"),
+        (["--out", "a\0b"], "expected a folder to write to, got embedded null byte"),
+        (["--runs", "9" * 5000], f"runs: expected a number that can be meant, got '{'9' * 77}...'"),
+        (["--runs", ""], "runs: expected a whole number such as 10000 or 1e6, got ''"),
+        (["--seed", "0x10"], "seed: expected a whole number"),
+        (["--backend", "\x1b[31m"], r"backend: expected auto or cpu or gpu, got '\x1b[31m'"),
         (["--set", "limits.tilt=9 kg"], "limits.tilt: expected an angle"),
         (["--set", "limits.tilt=9 deg", "--set", "limits.tilt=8 deg"], "each path once"),
         (["--set", "vehicle.mass_dry=90 t"], "no propellant is left"),
@@ -210,7 +227,8 @@ def test_a_mistake_is_one_clear_message_and_exit_code_2(mcrisk, no_flights, argu
     assert code == 2
     assert out == ""
     assert words in err
-    assert not Path("mcrisk-runs").exists()
+    assert err.count("\n") == 1 or err.startswith("Usage: mcrisk run ")
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.parametrize("command", ["run", "show", "check"])
@@ -219,6 +237,93 @@ def test_an_unknown_mission_suggests_the_nearest_one(mcrisk, command):
 
     assert code == 2
     assert "generic_small" in err
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("no/such", "expected a folder of results, or a mission, got no such folder"),
+        ("other.nc", "other.nc: expected a results file of mcrisk, got none"),
+        ("results", "results/results.nc: expected a results file of mcrisk, got none"),
+        ("a" * 5000, "expected a path ending in .toml or the bare name"),
+        ("a" * 5000 + ".toml", "expected a TOML file, got no such file"),
+        ("pipe.toml", "pipe.toml: expected a TOML file, got a pipe or device"),
+    ],
+)
+def test_results_that_are_not_there_are_a_mistake(mcrisk, target, words):
+    """Beside a results.nc that nobody asked for."""
+    mcrisk("run", MISSION, "--runs", "16", "--out", ".")
+    Path("results").mkdir()
+    os.mkfifo("pipe.toml")
+    for command in (["show", target], ["replay", target, "--run", "0"]):
+        code, out, err = mcrisk(*command)
+
+        assert (code, out) == (2, "")
+        assert words in err
+
+
+def test_records_of_single_runs_are_no_results(mcrisk):
+    mcrisk("run", MISSION, "--runs", "16", "--keep", "all", "--out", "kept")
+    for command in (["show", "kept/all.nc"], ["replay", "kept/all.nc", "--run", "0"]):
+        code, out, err = mcrisk(*command)
+
+        assert (code, out) == (2, "")
+        expected = "mcrisk: kept/all.nc: expected results of a campaign, got single runs"
+        assert err == f"{expected}; name the folder, or its results.nc\n"
+    assert mcrisk("show", "kept/results.nc")[0] == 0
+
+
+def test_show_alone_lists_every_shipped_mission_with_its_title(mcrisk):
+    from mcrisk.config import shipped
+    from mcrisk.mission import load
+
+    code, out, err = mcrisk("show")
+    told = json.loads(mcrisk("show", "--json")[1])
+
+    assert (code, err) == (0, "")
+    assert [one["name"] for one in told["missions"]] == shipped()
+    for one in told["missions"]:
+        assert one["title"] == load(one["name"]).title
+        assert re.search(rf"^{one['name']} +{re.escape(one['title'])[:40]}", out, re.MULTILINE)
+
+
+def test_hints_name_the_command_as_the_user_calls_it(mcrisk, monkeypatch):
+    """And what they name runs: the lost run that is shown is the one of the ledger."""
+    monkeypatch.setenv("MCRISK_COMMAND", "./scripts/mcrisk")
+    out = mcrisk("run", "hakuto_r_m2", "--runs", "16", "--out", "my results")[1]
+    hint = re.search(r"see one of them: \./scripts/mcrisk (replay .+)$", out, re.MULTILINE)
+    shown = mcrisk(*shlex.split(hint[1]))
+    missing = mcrisk("show", MISSION, "--set", "altimeter.range_max=4 km", "--seed", "3")[2]
+
+    assert "'my results'" in hint[1]
+    assert shown[0] == 0
+    assert re.match(r"run \d+ of hakuto_r_m2: \w+, cause \w+", shown[1])
+    assert "./scripts/mcrisk run generic_small --set 'altimeter.range_max=4 km' --seed 3\n" in missing
+    assert "Usage: ./scripts/mcrisk run" in mcrisk("run")[2]
+    assert "`./scripts/mcrisk params` lists all" in mcrisk("run", MISSION, "--set", "qqqqqq=3")[2]
+
+
+def test_a_gpu_that_is_not_there_is_one_message_and_exit_code_4(mcrisk, monkeypatch):
+    """And leaves no folder behind; a mistake in the mission is told first."""
+    monkeypatch.setattr(backends, "_make", functools.cache(backends._make.__wrapped__))
+    monkeypatch.setattr(backends, "gpu_obstacle", lambda: "no CUDA device")
+    code, out, err = mcrisk("run", MISSION, "--runs", "16", "--backend", "gpu")
+    both = mcrisk("run", "nothing", "--backend", "gpu")
+
+    assert (code, out) == (4, "")
+    assert (
+        err == "mcrisk: backend gpu: expected a GPU that can be used, got no CUDA device; the backend cpu needs none\n"
+    )
+    assert not Path("mcrisk-runs").exists()
+    assert both[0] == 2
+    assert "no mission called 'nothing'" in both[2]
+
+
+def test_looking_for_a_folder_to_write_to_leaves_none(tmp_path):
+    (tmp_path / "there").mkdir()
+    api.check_folder(tmp_path / "there" / "deep" / "er")
+
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
 def test_a_missing_mission_is_a_mistake(mcrisk):
@@ -277,7 +382,9 @@ def test_params_lists_paths_units_and_meanings(mcrisk):
     assert code == 0
     assert re.search(r"limits\.tilt +\[rad\] +\d+ deg", out)
     assert mcrisk("params", "no_such_thing")[0] == 2
-    assert {"path", "unit", "default", "range", "description"} <= set(json.loads(mcrisk("params", "--json")[1])[0])
+    assert {"path", "unit", "default", "range", "description"} <= set(
+        json.loads(mcrisk("params", "--json")[1])["parameters"][0]
+    )
 
 
 def test_check_shows_the_design_and_its_nominal_flight_without_a_campaign(mcrisk, no_flights):
@@ -285,6 +392,7 @@ def test_check_shows_the_design_and_its_nominal_flight_without_a_campaign(mcrisk
 
     assert code == 0
     assert "generic_small: valid" in out
+    assert re.search(r"vehicle\.inertia_dry +\[256\.0, 256\.0, 256\.0\] kg m\^2 ", out)  # 400 kg of dry mass, 0.8 m
     assert "guidance.ignition_range" in out
     assert "ends as success" in out
     assert mcrisk("check", MISSION, "nothing.toml")[0] == 2
@@ -354,6 +462,55 @@ def test_the_version_is_told(mcrisk):
     from mcrisk import __version__
 
     assert mcrisk("--version") == (0, f"mcrisk {__version__}\n", "")
+
+
+def shell(command, folder):
+    """Exit code of the last `mcrisk` of a bash line, its stdout and stderr."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MCRISK": f"{sys.executable} -m mcrisk"}
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+COMMANDS = [
+    "--version",
+    "--help",
+    "params",
+    f"check {MISSION}",
+    f"replay {MISSION} --run 0",
+    f"run {MISSION} --runs 16",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path, command):
+    """`| head -1`, and one that reads nothing at all."""
+    for reader in ("head -1", "true"):
+        code, _, err = shell(f"$MCRISK {command} | {reader}; exit ${{PIPESTATUS[0]}}", tmp_path)
+
+        assert code == 0
+        assert "Traceback" not in err
+        assert "BrokenPipe" not in err
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, f"run {MISSION} --runs 16 --json"])
+def test_a_full_disk_under_stdout_is_one_line_and_exit_code_4(tmp_path, command):
+    code, _, err = shell(f"$MCRISK {command} > /dev/full", tmp_path)
+
+    assert code == 4
+    assert err.splitlines()[-1] == "mcrisk: standard output: no space left on device"
+
+
+def test_closed_outputs_are_no_failure(tmp_path):
+    assert shell(f"$MCRISK run {MISSION} --runs 16 --json >&-", tmp_path)[0] == 0
+    assert "16 runs land" in shell(f"$MCRISK run {MISSION} --runs 16 2>&-", tmp_path)[1]
+
+
+def test_json_is_what_a_json_tool_reads(tmp_path):
+    for command in (f"run {MISSION} --runs 16 --json", f"show {MISSION} --json", "show --json", "params --json"):
+        code, out, _ = shell(f"set -o pipefail; $MCRISK {command} | {sys.executable} -m json.tool", tmp_path)
+
+        assert code == 0
+        assert out.startswith("{\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

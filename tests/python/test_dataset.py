@@ -59,7 +59,7 @@ def result(cases=1, **kwargs):
 
 def printed(told):
     stream = io.StringIO()
-    ledger.show(told, Console(file=stream, width=140, soft_wrap=True), replay="DIR")
+    ledger.show(told, Console(file=stream, width=140, soft_wrap=True), folder="DIR")
     return stream.getvalue()
 
 

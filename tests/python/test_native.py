@@ -179,6 +179,7 @@ def test_an_unknown_backend_suggests_the_nearest_one() -> None:
 @pytest.fixture
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_make", functools.cache(backends._make.__wrapped__))
+    monkeypatch.setattr(backends, "announce", functools.cache(backends.announce.__wrapped__))
     monkeypatch.setattr(backends, "gpu_obstacle", lambda: "no CUDA device")
 
 
@@ -186,8 +187,12 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_falls_back_to_the_cpu_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Once per process, on stderr: stdout belongs to results."""
     chosen = {backends.choose(), backends.choose("auto"), backends.choose("cpu")}
+    silent = capsys.readouterr()
+    for name in ("auto", "cpu", "auto"):
+        backends.announce(name)
     output = capsys.readouterr()
 
+    assert silent.out == silent.err == ""
     assert [backend.name for backend in chosen] == ["cpu"]
     assert output.out == ""
     assert output.err.startswith("no CUDA device: running on the CPU (") and output.err.count("\n") == 1
@@ -195,5 +200,9 @@ def test_auto_falls_back_to_the_cpu_with_one_line(capsys: pytest.CaptureFixture[
 
 @pytest.mark.usefixtures("no_gpu")
 def test_asking_for_a_gpu_that_is_not_there_tells_why() -> None:
-    with pytest.raises(InfrastructureError, match=r"^backend gpu: no CUDA device$"):
+    with pytest.raises(InfrastructureError) as error:
         backends.choose("gpu")
+
+    assert str(error.value) == (
+        "backend gpu: expected a GPU that can be used, got no CUDA device; the backend cpu needs none"
+    )
