@@ -112,9 +112,11 @@ MCR_FN State start(Params const& params, Run const& run, Draws const& draws) {
     events.first = -1;
     events.acquisition_height = real(-1);
     events.acquisition_speed = real(-1);
+    events.acquisition_error = real(-1);
     events.speed_high = real(-1);
     events.speed_middle = real(-1);
     events.speed_low = real(-1);
+    events.believed_high = real(-1);
     events.false_ground_height = real(-1);
     events.false_ground_tick = -1;
     events.depletion_height = real(-1);
@@ -126,6 +128,7 @@ MCR_FN State start(Params const& params, Run const& run, Draws const& draws) {
     events.gate_tick = -1;
     events.gate_speed = real(-1);
     events.gate_trim = real(-1);
+    events.gate_miss = real(-1);
     events.altimeter_range = real(-1);
     return state;
 }

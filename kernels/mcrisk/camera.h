@@ -1,7 +1,7 @@
 #pragma once
 /// Terrain-relative navigation: horizontal position fixes by matching images with a map.
-/// Modelled: error proportional to height with a floor, map-tie bias per run, false matches, height window, illumination as
-/// a plain switch. Not modelled: image processing.
+/// Modelled: error proportional to height with a floor, map-tie bias per run, false matches, height window.
+/// Not modelled: illumination, image processing.
 /// Source: Johnson & Montgomery 2008 (overview of TRN error sizes); figures in the mission files.
 #include "philox.h"
 #include "streams.h"

@@ -76,7 +76,7 @@ struct Sample {
     real altimeter_range;         ///< [m] Altimeter reading, -1 without a valid one.
     real altimeter_innovation;    ///< [m] Measured less predicted range, 0 without a sample.
     int  altimeter_used;          ///< [] 1 accepted, 0 no sample, -1 rejected.
-    real attitude_error;          ///< [rad] Angle between commanded and estimated attitude.
+    real attitude_error;          ///< [rad] Angle between the thrust axis and its commanded direction.
     Vec3 thrust_direction_S;      ///< [] Commanded thrust direction.
     real duty;                    ///< [] Commanded duty of the cluster.
     real throttle;                ///< [] Commanded throttle of the main engine.

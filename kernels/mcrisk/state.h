@@ -38,7 +38,7 @@ struct Command {
 struct Events {
     int  first;                  // Outcome already decided in flight, or -1
     int  cause;                  // Cause flagged first, or 0
-    int  altimeter_seen;         // ticks with a valid altimeter range so far, at most 1 means first
+    int  altimeter_seen;         // 1 once the altimeter gave a valid range
     int  altimeter_silent;       // ticks since the last valid range
     int  velocimeter_silent;     // ticks since the last valid beam
     int  mispointed;             // ticks with an attitude error above 20 deg

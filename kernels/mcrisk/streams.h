@@ -1,6 +1,6 @@
 /// The random streams, named once. Members are appended, never renumbered or reused: an old run stays the same run.
 /// Each stream has 2^32 draw numbers of four words per run. Numbers from `dispersions_first` on belong to dispersed
-/// parameters, one stream per parameter path.
+/// parameters, one stream per parameter path. Streams marked as kept are drawn from by nothing yet.
 #pragma once
 
 namespace mcr {
@@ -13,18 +13,18 @@ enum class Stream : unsigned {
     star_tracker = 5,        ///< Attitude error of the star tracker.
     gyro_bias = 6,           ///< Gyro bias, scale factor and misalignment of this unit.
     accel_bias = 7,          ///< Accelerometer bias, scale factor and misalignment of this unit.
-    imu_noise = 8,           ///< White noise of gyros and accelerometers.
+    imu_noise = 8,           ///< White noise of gyros and accelerometers, and of thrust.
     imu_walk = 9,            ///< Steps of the bias random walks.
-    thrust_noise = 10,       ///< Thrust fluctuation of the main engine.
+    thrust_noise = 10,       ///< Kept: thrust fluctuation of the main engine.
     gravity_anomaly = 11,    ///< Local gravity anomaly.
     altimeter = 12,          ///< Noise and dropouts of the altimeter.
     velocimeter = 13,        ///< Noise and dropouts of the velocimeter.
     camera = 14,             ///< Noise and false matches of the camera.
-    terrain = 15,            ///< Slope, roughness and hazards of the site.
-    touchdown = 16,          ///< Surface and leg properties at contact.
-    engine = 17,             ///< Start, cut-off and throttle behaviour of the main engine.
-    rcs = 18,                ///< Impulse bit and misalignment of the attitude jets.
-    faults = 19,             ///< Whether and when a fault strikes.
+    terrain = 15,            ///< Kept: roughness and hazards of the site.
+    touchdown = 16,          ///< Whether a foot is caught at contact.
+    engine = 17,             ///< Whether the main engine starts, whether and when an engine stops.
+    rcs = 18,                ///< Kept: impulse bit and misalignment of the attitude jets.
+    faults = 19,             ///< Whether a sensor fault strikes.
 };
 
 constexpr unsigned dispersions_first = 0x40000000u;  ///< [] the lowest stream of a dispersed parameter

@@ -20,7 +20,7 @@ struct Velocimeter {
     int  period_ticks;      ///< [tick] >= 1, default 2. Ticks between two samples.
 };
 
-/// Speeds along the beams; a beam points away from the lander, positive when receding from the ground.
+/// Speeds of the lander along the beams, which point away from it: positive when it nears the ground.
 struct BeamSpeeds {
     Flag valid[3];
     real speed[3];          // [m s^-1]

@@ -64,18 +64,22 @@ MCR_FN void watch(Params const& params, Run const& run, State& state, int tick) 
     // causes, in the order of their decisiveness within one tick
     Struck const& struck = run.struck;
     bool const lit = guidance.phase >= Phase::brake;
-    blame(events, lit & (struck.start_failure == 1), Cause::engine_start);
-    blame(events, lit & ((tick >= struck.main_out_tick) | (tick >= struck.cluster_out_tick)), Cause::engine_out);
+    bool const main_needed = (world.propulsion.main.thrust > real(0)) & (guidance.main_cut == 0);
+    bool const ring_needed = world.propulsion.cluster.count > 0;
+    blame(events, lit & main_needed & (struck.start_failure == 1), Cause::engine_start);
+    blame(events, lit & ((main_needed & (tick >= struck.main_out_tick)) | (ring_needed & (tick >= struck.cluster_out_tick))),
+          Cause::engine_out);
     bool const descending = guidance.phase >= Phase::approach;
     bool const needed = now < params.onboard.navigation.altimeter_needed;
-    bool const fitted = params.world.altimeter.fitted == 1;
+    bool const aided = params.onboard.navigation.mode != NavigationMode::perfect;  // perfect navigation asks no sensor
+    bool const fitted = (params.world.altimeter.fitted == 1) & aided;
     blame(events, (struck.altimeter_offset == 1) & (events.altimeter_used == 1) & descending, Cause::altimeter_wrong);
     blame(events, state.navigation.rejected >= rejected_ticks, Cause::altimeter_rejected);
     blame(events, fitted & needed & lit & (events.altimeter_seen == 0), Cause::altimeter_late);
     blame(events, fitted & needed & (events.altimeter_seen == 1) & (events.altimeter_silent > silent_ticks), Cause::altimeter_lost);
     bool const near = (now < real(0.5) * params.world.velocimeter.range_max) & (now > real(10));
-    blame(events, (params.world.velocimeter.fitted == 1) & near & (events.velocimeter_silent > silent_ticks) & descending,
-         Cause::velocimeter_lost);
+    blame(events, (params.world.velocimeter.fitted == 1) & aided & near & (events.velocimeter_silent > silent_ticks) & descending,
+          Cause::velocimeter_lost);
     events.mispointed = select(burning & (pointing < mispointed_cosine), events.mispointed + 1, 0);
     blame(events, events.mispointed > mispointed_ticks, Cause::control_saturated);
     blame(events, descending & (guidance.saturation > saturation_time), Cause::guidance_saturated);
