@@ -261,12 +261,17 @@ MCR_FN real hold_reference(Guidance const& guidance, Reference const& reference,
     return reference.deceleration + guidance.rate_gain * (-reference.speed - climb_rate);
 }
 
+/// Vertical thrust acceleration that holds the reference, before any limit.
+MCR_FN real lift_on_reference(Guidance const& guidance, Reference const& reference, Bearings const& b, Vec3 const& free_S) {
+    return hold_reference(guidance, reference, b.climb_rate) - dot(free_S, b.up) -
+           b.forward_speed * b.forward_speed / b.radius;
+}
+
 /// Approach and terminal descent: thrust acceleration asked for.
 MCR_FN Vec3 descend_on_reference(Guidance const& guidance, Reference const& reference, Bearings const& b, Vec3 const& free_S,
                                  Vec3 const& position_S, Vec3 const& velocity_S, real full, bool terminal) {
     real const pull = -dot(free_S, b.up);
-    real const rise = hold_reference(guidance, reference, b.climb_rate);
-    real const lift = clamp(rise + pull - b.forward_speed * b.forward_speed / b.radius, real(0.25) * pull, full);
+    real const lift = clamp(lift_on_reference(guidance, reference, b, free_S), real(0.25) * pull, full);
 
     // horizontally: the linear profile to rest over the target is -2 v/T + 6 d/T^2, where d is the displacement from the
     // natural stopping point (v T/3 ahead) to the target. The displacement is flown only as far as a share of the lateral
@@ -392,7 +397,7 @@ MCR_FN void guide(Guidance const& guidance, Propulsion const& propulsion, Gravit
     bool const off = coasting | (phase == Phase::cut);
     memory.throttle = select(off, real(0), memory.throttle);
     memory.duty_wish = select(off, real(0), memory.duty_wish);
-    bool const short_of_thrust = (phase >= Phase::approach) & (wanted > real(1.001) * nominal);
+    bool const short_of_thrust = (phase >= Phase::approach) & (lift_on_reference(guidance, reference, b, free_S) > full);
     memory.saturation = select(short_of_thrust, memory.saturation + cycle, memory.saturation);
 }
 

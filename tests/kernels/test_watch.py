@@ -16,8 +16,9 @@ NEVER = 1 << 30
 
 HOVER = """
 struct Flags { real cause, first_tick; };
-MCR_FN Flags hover(real height, int ticks, int phase, int mode, int seen, int silent, int rejected, real tilt, real saturation,
-                   int start_failure, int main_out, int cluster_out, int main_cut, real thrust, int engines) {
+MCR_FN Flags hover(real height, int ticks, int phase, int mode, int seen, int silent, int rejected, real tilt,
+                   real saturation, int start_failure, int main_out, int cluster_out, int main_cut, real thrust,
+                   int engines) {
     Params params{};
     World& world = params.world;
     world.gravity = {real(4902.80007e9), real(1738e3), 0, 0, 0, 0, 60000, real(1737.4e3), {0, 1, 0}, {0, 0, 1}};
@@ -50,7 +51,16 @@ MCR_FN Flags hover(real height, int ticks, int phase, int mode, int seen, int si
     return flags;
 }
 """
-HEALTHY = {"height": 800, "ticks": 400, "phase": APPROACH, "mode": KALMAN, "seen": 1, "silent": 0, "rejected": 0, "tilt": 0}
+HEALTHY = {
+    "height": 800,
+    "ticks": 400,
+    "phase": APPROACH,
+    "mode": KALMAN,
+    "seen": 1,
+    "silent": 0,
+    "rejected": 0,
+    "tilt": 0,
+}
 HEALTHY |= {"saturation": 0, "start_failure": 0, "main_out": NEVER, "cluster_out": NEVER, "main_cut": 0, "thrust": 400}
 HEALTHY |= {"engines": 6}
 
@@ -133,3 +143,14 @@ def test_an_event_that_did_not_happen_reads_minus_one():
 
     assert len(events) > 15
     assert {name: float(record[name]) for name in events} == dict.fromkeys(events, -1.0)
+
+
+def test_a_lander_that_needs_more_thrust_than_it_has_is_lost_to_that():
+    """RESILIENCE with a range finder of 900 m and no other flag to blame: whoever strikes the ground asked for more."""
+    changes = {"navigation.altimeter_needed": "0 m"}
+    case = params.pack(nominal.design(mission.load("hakuto_r_m2_late_rangefinder").replace(changes)))
+    records = CpuBackend().run(case, 0, 0, 128)
+    struck = records[records["outcome"] == load_schema().enums["Outcome"]["terrain_collision"]]
+
+    assert len(struck) > 4
+    assert set(struck["cause"]) == {GUIDANCE_SATURATED}
