@@ -80,8 +80,11 @@ def from_tallies(
         attrs = _describe(path)
         coords[path] = (("case",), along, attrs) if many else ((), along[0], attrs)
     dataset = xr.Dataset(stacked, coords)
-    dataset.attrs = _provenance(campaign, backend, confidence, method) | {
+    dataset.attrs = _provenance(campaign) | {
         "title": f"landing risk of {campaign.name}",
+        "backend": backend,
+        "confidence": confidence,
+        "interval_method": method,
         "elapsed": float(elapsed),
         "elapsed_units": "s",
     }
@@ -240,7 +243,7 @@ def _describe(path: str) -> dict[str, str]:
     return {"long_name": found.description, "units": found.unit or "1"}
 
 
-def _provenance(campaign: Campaign, backend: str, confidence: float, method: str) -> dict[str, Any]:
+def _provenance(campaign: Campaign) -> dict[str, Any]:
     return {
         "campaign": campaign.digest,
         "statement": json.dumps(campaign.describe(), sort_keys=True),
@@ -248,11 +251,8 @@ def _provenance(campaign: Campaign, backend: str, confidence: float, method: str
         "schema_version": SCHEMA_VERSION,
         "mcrisk_version": __version__,
         "kernel_digest": campaign.kernel_digest,
-        "backend": backend,
         "precision": {4: "float32", 8: "float64"}[campaign.real],
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "confidence": confidence,
-        "interval_method": method,
         "Conventions": "CF-1.11",
     }
 
@@ -284,9 +284,7 @@ def from_records(campaign: Campaign, case: int, runs: NDArray[np.uint64], record
     dataset = xr.Dataset(
         variables, {"run": (("run",), runs.astype(np.int64), stated), "case": campaign.cases[case].name}
     )
-    dataset.attrs = _provenance(campaign, "", CONFIDENCE, "") | {"title": f"runs of {campaign.cases[case].name}"}
-    for unused in ("confidence", "interval_method", "backend"):
-        del dataset.attrs[unused]
+    dataset.attrs = _provenance(campaign) | {"title": f"runs of {campaign.cases[case].name}"}
     return dataset
 
 
@@ -306,7 +304,7 @@ def from_samples(campaign: Campaign, case: int, run: int, record: Any, samples: 
         for dim, labels in zip(_axes(one), one.labels, strict=True):
             coords[dim] = ((dim,), np.array(labels, object))
     dataset = xr.Dataset(variables, coords)
-    dataset.attrs = _provenance(campaign, "", CONFIDENCE, "") | {
+    dataset.attrs = _provenance(campaign) | {
         "title": f"run {run} of {campaign.cases[case].name}",
         "run": np.uint64(run),
         "outcome": schema.enums["Outcome"].member(int(record["outcome"])),
@@ -315,8 +313,6 @@ def from_samples(campaign: Campaign, case: int, run: int, record: Any, samples: 
     for name, one in schema.record_fields.items():
         if one.metric and record["contact"]:
             dataset.attrs[f"final_{name}"] = float(record[name])
-    for unused in ("confidence", "interval_method", "backend"):
-        del dataset.attrs[unused]
     return dataset
 
 

@@ -20,24 +20,19 @@ from .brake import Braking, fly_braking
 from .errors import ImpossibleDesign, MistakeError
 from .mission import Mission
 from .orbit import arrival, kepler_speed, radii, site_axes
+from .tables import GRAVITY, six_digits
 
 __all__ = ["Plant", "concerns", "design", "plant_of"]
 
-GRAVITY = 9.80665  # [m s^-2] standard gravity, exact, CGPM 1901
 LEAD_TIME = 30.0  # [s] coast before the nominal ignition, longer than three sigma of along-track delivery
 GAMMAS = (0.5, 1.0, 2.0, 3.5, 5.0, 7.0, 10.0, 14.0, 20.0)  # [m^2 s^-4] weights of time tried in D'Souza's law
 PLANNED_FRACTION = 0.93  # [] of full thrust in the braking phase: margin for low thrust and range trimming
 REFERENCE_SHARE = 0.45  # [] of the excess thrust that the approach reference uses
 
 
-def six(value: float) -> float:
-    """Rounded to six significant digits, so that another numpy cannot change a campaign."""
-    return float(f"{value:.5e}")
-
-
 def rounded_all(values: Iterable[float]) -> tuple[float, ...]:
     """Each rounded to six significant digits."""
-    return tuple(six(one) for one in values)
+    return tuple(six_digits(one) for one in values)
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ class Draft:
     def settle(self, path: str, value: float | tuple[float, ...]) -> Any:
         """The stated value of a path, else `value` rounded to six digits."""
         if path not in self.mission.values:
-            rounded = rounded_all(value) if isinstance(value, tuple) else six(value)
+            rounded = rounded_all(value) if isinstance(value, tuple) else six_digits(value)
             self.mission = self.mission.filled({path: rounded})
         return self.mission.value(path)
 
@@ -293,7 +288,7 @@ def _placed(mission: Mission) -> dict[str, Any]:
     start = arrival(mission, float(mission.value("guidance.ignition_range")), LEAD_TIME)
     plane, cross = _initial_covariance(mission, start["angle"])
     return {
-        "gravity.radius": six(radii(mission)[0]),
+        "gravity.radius": six_digits(radii(mission)[0]),
         "gravity.pole_S": rounded_all(pole),
         "gravity.meridian_S": rounded_all(meridian),
         "arrival.position_S": rounded_all(start["position"]),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .mission import Mission
 
-__all__ = ["arrival", "deorbit", "kepler_speed", "site_axes"]
+__all__ = ["arrival", "deorbit", "kepler_speed", "radii", "site_axes"]
 
 MEAN_RADIUS = 1737.4e3  # [m] reference radius of lunar maps, IAU
 

@@ -94,7 +94,7 @@ def _scatter(schema: Schema, mission: Mission, rows: list[Row], factors: list[Fa
         room = len(slots) // width if width else 0
         if len(entries) > room:
             what = "dispersed numbers" if name == "Dispersion" else "correlation terms"
-            remedy = "leave out those that matter least; `mcrisk drivers` ranks them"
+            remedy = "leave out those that matter least"
             raise MistakeError(f"{mission.name}: dispersions", f"at most {room} {what}", str(len(entries)), remedy)
         for place, slot in enumerate(slots):
             index, key = divmod(place, width)[0], slot.name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import params
+from . import params, units
 from .schema import load_schema
 
 if TYPE_CHECKING:
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from .mission import Mission
 
 __all__ = ["NominalFlight", "PhaseRow", "nominal_flight", "quiet"]
+
+CHANCES = (
+    "start_failure",
+    "main_out",
+    "cluster_out",
+    "altimeter_never",
+    "altimeter_lost",
+    "altimeter_offset",
+    "velocimeter_never",
+)  # of Faults: what has a probability
+TICK = float(units.TICK)  # [s]
 
 
 @dataclass(frozen=True)
@@ -60,18 +71,8 @@ def quiet(packed: bytes, real: int = 4) -> bytes:
     world["propulsion"]["noise"] = 0
     for name in CHANCES:
         world["faults"][name] = 0
+    world["touchdown"]["foot_caught"] = 0
     return case.tobytes()
-
-
-CHANCES = (
-    "start_failure",
-    "main_out",
-    "cluster_out",
-    "altimeter_never",
-    "altimeter_lost",
-    "altimeter_offset",
-    "velocimeter_never",
-)
 
 
 def nominal_flight(designed: Mission, backend: CpuBackend) -> NominalFlight:
@@ -91,9 +92,6 @@ def nominal_flight(designed: Mission, backend: CpuBackend) -> NominalFlight:
         propellant_share=float(record["propellant_left"]) / usable,
         miss_distance=float(record["miss_distance"]),
     )
-
-
-TICK = 0.1  # [s] clock.h
 
 
 def _rows(samples: NDArray[np.void], designed: Mission) -> list[PhaseRow]:

@@ -15,12 +15,12 @@ from .schema import Field
 from .values import read_value
 
 __all__ = [
-    "BURN", "LISTS", "TABLES", "Burn", "mass_at_pdi", "propellant_at_pdi", "read_budget", "read_covariance",
-    "scatter_factor",
+    "BURN", "GRAVITY", "LISTS", "TABLES", "Burn", "mass_at_pdi", "propellant_at_pdi", "read_budget", "read_covariance",
+    "scatter_factor", "six_digits",
 ]  # fmt: skip
 
 TURN = 2 * math.pi  # [rad]
-GRAVITY = 9.80665  # [m s^-2] standard gravity, exact, CGPM 1901
+GRAVITY = float(units.GRAVITY)  # [m s^-2] standard gravity
 TIE = "radial_along_velocity_correlation"
 SCATTERS = ("delivery", "knowledge", "assumed")
 STATES = ("position_radial", "position_along", "position_cross", "velocity_radial", "velocity_along", "velocity_cross")
@@ -144,11 +144,11 @@ def mass_at_pdi(tables: Mapping[str, Any]) -> float:
     if "mass.launch" not in tables:
         return math.nan
     exponent = math.fsum(one.delta_v / (one.isp * GRAVITY) for one in tables.get("mass.budget", ()))
-    return _six_digits(tables["mass.launch"] * math.exp(-exponent))
+    return six_digits(tables["mass.launch"] * math.exp(-exponent))
 
 
-def _six_digits(value: float) -> float:
-    """Rounded, so that another machine's exp() cannot change a campaign."""
+def six_digits(value: float) -> float:
+    """Rounded to six significant digits, so that another machine's exp() or another numpy cannot change a campaign."""
     return float(f"{value:.5e}")
 
 
@@ -163,7 +163,7 @@ def propellant_at_pdi(tables: Mapping[str, Any], dry: float, attitude: float) ->
             f"mass at powered-descent initiation {total:.6g} kg ({origin}) is not above dry mass {dry:.6g} kg plus "
             f"attitude propellant {attitude:.6g} kg: no propellant is left to land with"
         )
-    return math.nan if math.isnan(total) else _six_digits(total - dry - attitude)
+    return math.nan if math.isnan(total) else six_digits(total - dry - attitude)
 
 
 def scatter_factor(tables: Mapping[str, Any], which: str) -> tuple[float, ...]:
