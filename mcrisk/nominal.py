@@ -80,6 +80,7 @@ def design(mission: Mission) -> Mission:
     _design_body(mission, plant, draft)
     reference = _design_reference(mission, plant, draft)
     _design_gate(reference, draft)
+    _check_orbit(draft.mission)
     braking = _design_braking(plant, draft)
     _check_propellant(draft.mission, plant, braking, reference)
     draft.settle("guidance.brake_time", braking.duration)
@@ -113,7 +114,7 @@ def concerns(mission: Mission) -> tuple[str, ...]:
             f"attitude torque {authority:.3g} N m: control will saturate in some runs"
         )
     gate = float(mission.value("guidance.gate_height"))
-    needed = float(mission.value("navigation.altimeter_needed"))
+    needed = float(mission.value("monitor.altimeter_needed"))
     reach = float(mission.value("altimeter.range_max")) * math.sqrt(float(mission.value("altimeter.health")))
     if mission.value("altimeter.fitted") and reach < min(gate, needed):
         found.append(
@@ -189,6 +190,17 @@ def _check_thrust(mission: Mission, plant: Plant) -> None:
             f"{mission.name}: the main engine at its lowest throttle gives {lowest:.5g} N, above the landing weight "
             f"{plant.mass_landing * plant.gravity:.5g} N: it cannot descend on it",
             remedy="a lower propulsion.main.throttle_min, less thrust, or cluster engines to land on",
+        )
+
+
+def _check_orbit(mission: Mission) -> None:
+    site, low, high = radii(mission)
+    gate = site + mission.value("guidance.gate_height")
+    if not gate < low <= high:
+        raise ImpossibleDesign(
+            f"{mission.name}: the start of powered descent is {(low - site) / 1e3:.5g} km above the site, the gate "
+            f"{(gate - site) / 1e3:.5g} km and the parking orbit {(high - site) / 1e3:.5g} km",
+            remedy="orbit.perilune must lie between them (altitudes count from the mean radius, not from the site)",
         )
 
 

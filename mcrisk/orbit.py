@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["arrival", "deorbit", "kepler_speed", "radii", "site_axes"]
 
-MEAN_RADIUS = 1737.4e3  # [m] reference radius of lunar maps, IAU
+MEAN_RADIUS = 1737.4e3  # [m] mean radius, to which published altitudes and lunar maps refer, IAU
 
 Vector = tuple[float, float, float]
 
 
 def radii(mission: Mission) -> tuple[float, float, float]:
     """Radius of the site, of perilune and of the parking orbit [m]."""
-    site = MEAN_RADIUS + mission.value("site.elevation")
-    return site, site + mission.value("orbit.perilune"), site + mission.value("orbit.altitude")
+    site, low, high = (mission.value(path) for path in ("site.elevation", "orbit.perilune", "orbit.altitude"))
+    return MEAN_RADIUS + site, MEAN_RADIUS + low, MEAN_RADIUS + high
 
 
 def kepler_speed(mission: Mission) -> float:

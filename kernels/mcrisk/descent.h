@@ -32,6 +32,7 @@ MCR_FN void do_control(Params const& params, State& state) {
     Vec3 const ring_B{clamp(torque_B.x, -authority, authority), clamp(torque_B.y, -authority, authority), real(0)};
     Vec3 const rest_B = torque_B - ring_B;
     state.command.torque_B = ring_B;
+    state.command.ring_full = real_of(ring.count) * ring.thrust;
     state.command.rcs_time = Vec3{rcs_on_time(nominal.rcs, rest_B.x), rcs_on_time(nominal.rcs, rest_B.y),
                                   rcs_on_time(nominal.rcs, rest_B.z)};
 }
@@ -60,7 +61,7 @@ MCR_FN void do_integrate(Params const& params, Run const& run, State& state, Dra
     Vec3 const force_S = integrate_increments(state.estimate, state.navigation, params.world.gravity, used);
     Vec3 const axis_S = rotate_inverse(state.estimate.q_BS, Vec3{real(0), real(0), real(1)});
     propagate_covariance(state.navigation, navigation, params.world.imu, params.world.gravity, state.estimate.position_S,
-                         force_S, axis_S, norm(used.angle_B), tick);
+                         state.estimate.velocity_S, force_S, axis_S, norm(used.angle_B), tick);
     estimate_thrust(params.world.propulsion, state.guidance, norm(force_S));
     Estimate& estimate = state.estimate;
     estimate.position_S = select(perfect, state.truth.position_S, estimate.position_S);

@@ -58,7 +58,9 @@ MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines,
     Vec3 const ring_B = ring_force * tilted_axis(cluster.misalign_x, cluster.misalign_y);
     Vec3 const arm_main{main.offset_x, main.offset_y, real(0)};
     real const one = select(lost, ring_force / maximum(count_left, real(1)), real(0));
-    real const steer = select(wet, real(1), real(0));
+    // torque comes with the thrust that gives it, evenly over the tick
+    real const given = select(wet, scale_all * count_left * cluster.thrust, real(0));
+    real const steer = given / maximum(command.ring_full, real(1e-3));
     Vec3 torque_B = cross(arm_main, main_B) +
                           Vec3{steer * command.torque_B.x, steer * command.torque_B.y + one * cluster.radius, real(0)};
 

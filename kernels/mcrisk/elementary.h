@@ -11,7 +11,6 @@ namespace mcr {
 
 constexpr real pi = real(3.14159265358979323846);       ///< [rad] half a turn
 constexpr real half_pi = real(1.57079632679489661923);  ///< [rad] a quarter turn
-constexpr real two_pi = real(6.28318530717958647693);   ///< [rad] a full turn
 
 namespace detail {
 

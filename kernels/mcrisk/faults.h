@@ -33,7 +33,7 @@ struct Struck {
     int velocimeter_never;
 };
 
-constexpr int never = 1 << 30;  ///< [tick] later than any flight.
+constexpr int never = 1 << 20;  ///< [tick] later than any flight.
 
 /// Faults of one run.
 MCR_FN Struck strike(Faults const& faults, Draws const& draws) {

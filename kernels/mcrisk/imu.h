@@ -94,7 +94,7 @@ MCR_FN ImuMemory drift(Imu const& imu, ImuMemory const& memory, Draws const& dra
 /// Whole multiples of a quantum in a value; the value itself if the quantum is zero.
 MCR_FN real quantised(real value, real quantum) {
     real const safe = select(quantum > real(0), quantum, real(1));
-    real const whole = real_of(to_int(absolute(value) / safe + real(0.5), 0, 8388607)) * safe;
+    real const whole = real_of(to_int(absolute(value) / safe + real(0.5), 0, 4194303)) * safe;
     return select(quantum > real(0), select(value < real(0), -whole, whole), value);
 }
 

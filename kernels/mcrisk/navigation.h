@@ -48,7 +48,9 @@ struct Navigation {
     real altitude_weight;        ///< [] 0 .. 1, default 0.35. Fixed gain of altitude at the ground.
     real altitude_ceiling;       ///< [m] > 0, default 15240 m. Height at which the fixed gain of altitude is zero.
     real velocity_weight;        ///< [] 0 .. 1, default 0.3. Fixed gain of beam velocities.
-    real altimeter_needed;       ///< [m] >= 0, default 3 km. True height by which a first valid range is counted on.
+    real altimeter_scale_sigma;  ///< [] >= 0, default 0.1 %. One-sigma scale error of the altimeter that the filter expects.
+    real velocimeter_scale_sigma;  ///< [] >= 0, default 0.3 %. One-sigma scale error of the velocimeter that the filter expects.
+    real velocimeter_pointing_sigma;  ///< [rad] >= 0, default 2 mrad. One-sigma pointing error of its beams that the filter expects.
     real radial_offset;          ///< [m] default 0 m. Believed less true radial position at the start, besides the knowledge scatter.
     real covariance_plane[21];   ///< internal. Initial covariance of the plane channel, packed upper triangle.
     real covariance_cross[6];    ///< internal. Initial covariance of the cross channel, packed upper triangle.
@@ -99,8 +101,8 @@ MCR_FN Vec3 integrate_increments(Estimate& estimate, NavigationMemory& memory, G
 
 /// Covariance after one tick: P <- Phi P Phi^T + Q with the sparse Phi of the file's head.
 MCR_FN void propagate_covariance(NavigationMemory& memory, Navigation const& navigation, Imu const& imu,
-                                 Gravity const& gravity, Vec3 const& position_S, Vec3 const& force_S, Vec3 const& axis_S,
-                                 real turn, int tick) {
+                                 Gravity const& gravity, Vec3 const& position_S, Vec3 const& velocity_S, Vec3 const& force_S,
+                                 Vec3 const& axis_S, real turn, int tick) {
     real const dt = tick_period;
     // gravity gradient -GM/r^3 (I - 3 u u^T)
     Vec3 const r = (real(1) / megametre) * from_centre(gravity, position_S);
@@ -149,7 +151,7 @@ MCR_FN void propagate_covariance(NavigationMemory& memory, Navigation const& nav
     }
     // process noise: velocity random walk; unmodelled gravity as white noise of its correlation time; gyro noise; gyro bias
     // scaled by 5/3; gyro scale factor and misalignment over the total turn (about pi/2)
-    real const speed = maximum(norm(position_S) * real(1e-3), real(50));
+    real const speed = maximum(norm(velocity_S), real(50));
     real const gravity_noise = real(2) * navigation.gravity_sigma * navigation.gravity_sigma * gravity.anomaly_length / speed;
     real const velocity_noise = (imu.accel_noise * imu.accel_noise + gravity_noise) * dt;
     real const gyro_drift = imu.gyro_bias * imu.gyro_bias + imu.gyro_walk * imu.gyro_walk;
@@ -299,7 +301,7 @@ MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigatio
     real const noise = altimeter.noise * altimeter.noise + altimeter.noise_fraction * altimeter.noise_fraction * slant * slant;
     // what counts at last is the height over the very ground under the feet: there the map's error is none
     real const ground = navigation.map_sigma * clamp(slant / local_ground, real(0.02), real(1)) / cosine;
-    real const factor = altimeter.noise_fraction * slant;
+    real const factor = navigation.altimeter_scale_sigma * slant;
     real const sine2 = maximum(real(1) + slope * slope - cosine * cosine, real(0));
     real const pointing = slant * slant * sine2 / (cosine * cosine) * memory.plane[packed(6, 4, 4)];
     real const scale = real(1) / cosine;
@@ -342,14 +344,15 @@ MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigatio
 MCR_FN void use_speeds(Estimate& estimate, NavigationMemory& memory, Navigation const& navigation,
                        Velocimeter const& velocimeter, BeamSpeeds const& speeds) {
     bool const fixed = navigation.mode == NavigationMode::fixed_gain;
+    // scale factor and pointing stay, both in proportion to speed
+    real const lasting = navigation.velocimeter_scale_sigma * navigation.velocimeter_scale_sigma +
+                         navigation.velocimeter_pointing_sigma * navigation.velocimeter_pointing_sigma;
     MCR_UNROLL(36)
     for (int beam = 0; beam < 3; ++beam) {
         Vec3 const beam_S = rotate_inverse(estimate.q_BS, beam_direction(velocimeter, beam));
-        // scale factor 0.3 % and pointing 2 mrad stay, both in proportion to speed
-        real const constant = real(0.0036) * norm(estimate.velocity_S);
         Scalar const s{real(0), real(0), beam_S.x, beam_S.z, real(0), beam_S.y,
                        speeds.speed[beam] - dot(beam_S, estimate.velocity_S), velocimeter.noise * velocimeter.noise,
-                       constant * constant};
+                       lasting * norm_squared(estimate.velocity_S)};
         real const spread = innovation_variance(memory, s);
         bool const inside = s.innovation * s.innovation <= navigation.gate_sigma * navigation.gate_sigma * spread;
         bool const accepted = (speeds.valid[beam] == 1) & (inside | fixed);

@@ -51,11 +51,12 @@ struct Limits {
     real drop_height;            ///< [m] > 0, default 3 m. Highest engine cut-off above the ground.
 };
 
-/// True heights at which speeds are reported.
+/// True heights at which speeds are reported and causes are judged.
 struct Monitor {
     real height_high;            ///< [m] >= 0, default 1 km. First height.
     real height_middle;          ///< [m] >= 0, default 500 m. Second height.
     real height_low;             ///< [m] >= 0, default 100 m. Third height.
+    real altimeter_needed;       ///< [m] >= 0, default 3 km. True height by which a first valid range is counted on.
 };
 
 /// Numerical settings.
@@ -80,7 +81,7 @@ struct Params {
     World world;                 ///< promoted. What is.
     Onboard onboard;             ///< promoted. What the computer was told.
     Limits limits;               ///< What counts as a landing.
-    Monitor monitor;             ///< True heights at which speeds are reported.
+    Monitor monitor;             ///< True heights at which speeds are reported and causes are judged.
     Simulation simulation;       ///< Numerical settings.
     Arrival arrival;             ///< internal. State at the start of a run.
     Scatter scatter;             ///< internal. Dispersions.

@@ -51,13 +51,6 @@ struct Propulsion {
     real noise_time;      ///< [s] > 0, default 1 s. Correlation time of thrust noise.
 };
 
-/// What the computer asks of the engines for one tick.
-struct EngineCommand {
-    real throttle;        // [] of the main engine, 0 off
-    real duty;            // [] of the cluster, 0 to 1
-    Vec3 torque_B;        // [N m] asked of differential duty (x and y)
-};
-
 /// State of the engines.
 struct EngineState {
     real main;            // [N] thrust now

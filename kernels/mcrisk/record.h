@@ -29,7 +29,7 @@ struct Record {
     real position_error;          ///< [m] metric. Horizontal navigation position error at contact.
     real slope;                   ///< [rad] metric. Slope of the ground under the lander.
     real leg_stroke;              ///< [m] metric. Stroke that absorbs the vertical energy.
-    real stability_margin;        ///< [] metric. One less the ratio of tipping speed used to tipping speed allowed.
+    real stability_margin;        ///< [] metric. Tipping speed allowed less used, over their sum: 1 at rest, 0 at the limit, -1 far beyond.
     real acquisition_height;      ///< [m] True height at the first valid altimeter range.
     real acquisition_speed;       ///< [m s^-1] Speed at the first valid altimeter range.
     real acquisition_error;       ///< [m] Believed less true height at the first valid altimeter range.

@@ -29,7 +29,8 @@ struct Truth {
 
 /// What the computer asks of the actuators for one tick.
 struct Command {
-    Vec3 torque_B;               // [N m] of differential duty
+    Vec3 torque_B;               // [N m] of differential duty, if the cluster at full duty gives ring_full
+    real ring_full;              // [N]
     Vec3 trim_B;                 // [rad s^-2] learned against steady torque
     Vec3 rcs_time;               // [s] signed on-time of the attitude thrusters
 };

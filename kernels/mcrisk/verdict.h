@@ -59,7 +59,7 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     Uniform4 const chance = uniforms(draws, Stream::touchdown, 0u);
     bool const held = (chance.a < gear.foot_caught) | (gear.friction > support / gear.cg_height);
     bool const topples = (held & (used > allowed)) | (lean >= arctangent2(support, gear.cg_height));
-    real const margin = real(1) - used / maximum(allowed, real(1e-3));
+    real const margin = (allowed - used) / maximum(allowed + used, real(1e-3));
     real const stroke = crush_stroke(gear, mass, gravity, maximum(descent_rate, real(0)));
 
     // outcome

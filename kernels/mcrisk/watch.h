@@ -12,7 +12,7 @@ constexpr real control_lost_rate = real(1.0471976);  ///< [rad s^-1] 60 deg/s.
 constexpr int  mispointed_ticks = 250;           ///< [tick] of more than 20 deg of attitude error before control counts as saturated.
 constexpr real mispointed_cosine = real(0.9396926);  ///< [] cosine of 20 deg.
 constexpr int  rejected_ticks = 10;              ///< samples rejected in a row before the gate counts as locked out.
-constexpr int  silent_ticks = 50;                ///< [tick] without a valid sample before a sensor counts as lost.
+constexpr int  silent_ticks = 50;                ///< [tick] without a valid sample, beyond its period, before a sensor counts as lost.
 constexpr real saturation_time = real(5);        ///< [s] of thrust asked beyond what there is before guidance counts as saturated.
 
 /// Flags a cause unless one was flagged before.
@@ -70,17 +70,21 @@ MCR_FN void watch(Params const& params, Run const& run, State& state, int tick) 
     blame(events, lit & ((main_needed & (tick >= struck.main_out_tick)) | (ring_needed & (tick >= struck.cluster_out_tick))),
           Cause::engine_out);
     bool const descending = guidance.phase >= Phase::approach;
-    bool const needed = now < params.onboard.navigation.altimeter_needed;
+    bool const needed = now < params.monitor.altimeter_needed;
     bool const aided = params.onboard.navigation.mode != NavigationMode::perfect;  // perfect navigation asks no sensor
     bool const fitted = (params.world.altimeter.fitted == 1) & aided;
     blame(events, (struck.altimeter_offset == 1) & (events.altimeter_used == 1) & descending, Cause::altimeter_wrong);
     blame(events, state.navigation.rejected >= rejected_ticks, Cause::altimeter_rejected);
     blame(events, fitted & needed & lit & (events.altimeter_seen == 0), Cause::altimeter_late);
-    blame(events, fitted & needed & (events.altimeter_seen == 1) & (events.altimeter_silent > silent_ticks), Cause::altimeter_lost);
-    bool const near = (now < real(0.5) * params.world.velocimeter.range_max) & (now > real(10));
-    blame(events, (params.world.velocimeter.fitted == 1) & aided & near & (events.velocimeter_silent > silent_ticks) & descending,
-          Cause::velocimeter_lost);
     events.mispointed = select(burning & (pointing < mispointed_cosine), events.mispointed + 1, 0);
+    bool const steady = events.mispointed == 0;  // a lander that points elsewhere is no fault of its sensors
+    int const silent_altimeter = silent_ticks + params.world.altimeter.period_ticks;
+    int const silent_velocimeter = silent_ticks + params.world.velocimeter.period_ticks;
+    blame(events, fitted & needed & steady & (events.altimeter_seen == 1) & (events.altimeter_silent > silent_altimeter),
+          Cause::altimeter_lost);
+    bool const near = (now < real(0.5) * params.world.velocimeter.range_max) & (now > real(10));
+    bool const deaf = events.velocimeter_silent > silent_velocimeter;
+    blame(events, (params.world.velocimeter.fitted == 1) & aided & near & steady & deaf & descending, Cause::velocimeter_lost);
     blame(events, events.mispointed > mispointed_ticks, Cause::control_saturated);
     blame(events, descending & (guidance.saturation > saturation_time), Cause::guidance_saturated);
     events.altimeter_silent = events.altimeter_silent + 1;

@@ -17,7 +17,7 @@ def test_crossing_the_rim_locks_the_altimeter_out_and_the_lander_runs_dry(fly) -
     assert np.mean(flown.records["cause"] == schema.enums["Cause"]["altimeter_rejected"]) > 0.9
     assert np.mean(dry) > 0.8
     assert np.median(flown.records["false_ground_height"][dry]) > 2000
-    assert np.median(flown.records["impact_speed"][dry]) > 100
+    assert 85 < np.median(flown.records["impact_speed"][dry]) < 125  # a fall from 2.2 to 4.8 km; above 100 reported
 
 
 def test_without_the_rim_the_same_lander_lands(fly) -> None:

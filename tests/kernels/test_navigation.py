@@ -45,6 +45,8 @@ MCR_FN Navigation navigation_of(GatePolicy policy, real gate_sigma) {{
     navigation.altitude_weight = real(0.35);
     navigation.altitude_ceiling = 15240;
     navigation.velocity_weight = real(0.3);
+    navigation.velocimeter_scale_sigma = real(0.003);
+    navigation.velocimeter_pointing_sigma = real(0.002);
     return navigation;
 }}
 MCR_FN Altimeter altimeter_of(Vec3 const& beam_B, real noise, real fraction) {{
@@ -97,20 +99,20 @@ def grow(probe):
     imu.gyro_bias = gyro_bias;
     imu.accel_noise = accel_noise;
     for (int tick = 0; tick < ticks; ++tick)
-        propagate_covariance(memory, navigation, imu, moon(gm), position_S, force_S, axis_S, 0, tick);
+        propagate_covariance(memory, navigation, imu, moon(gm), position_S, velocity_S, force_S, axis_S, 0, tick);
     """
     arguments = (
-        "Channels channels, real gm, Vec3 position_S, Vec3 force_S, Vec3 axis_S, real gyro_noise, real gyro_bias, "
-        "real accel_noise, real gravity_sigma, int ticks"
+        "Channels channels, real gm, Vec3 position_S, Vec3 velocity_S, Vec3 force_S, Vec3 axis_S, real gyro_noise, "
+        "real gyro_bias, real accel_noise, real gravity_sigma, int ticks"
     )
     function = probe("navigation.h", "channels_of(memory)", arguments, preamble=PARTS, prepare=prepare, real="double")
 
     def run(
-        channels, force_S=(0, 0, 0), *, gm=0, position_S=(0, 0, 0), axis_S=(0, 0, 1), ticks=6000, gyro_noise=0,
-        gyro_bias=0, accel_noise=0, gravity_sigma=0,
+        channels, force_S=(0, 0, 0), *, gm=0, position_S=(0, 0, 0), velocity_S=(0, 0, 0), axis_S=(0, 0, 1), ticks=6000,
+        gyro_noise=0, gyro_bias=0, accel_noise=0, gravity_sigma=0,
     ):  # fmt: skip
         noises = (gyro_noise, gyro_bias, accel_noise, gravity_sigma)
-        return _matrices(function(channels, gm, position_S, force_S, axis_S, *noises, ticks))
+        return _matrices(function(channels, gm, position_S, velocity_S, force_S, axis_S, *noises, ticks))
 
     return run
 
@@ -260,8 +262,13 @@ def test_propagation_is_phi_p_phi_transposed_plus_q(grow, random):
     noises = {"gyro_noise": 1e-5, "accel_noise": 1e-4, "gravity_sigma": 3e-4}
     r = place + np.array([0, 0, RADIUS])
     gradient = [GM / np.linalg.norm(one) ** 3 * (3 * np.outer(one, one) / (one @ one) - np.eye(3)) for one in r]
-    slow = np.maximum(np.linalg.norm(place, axis=1) * 1e-3, 50)
-    after = grow(_channels(plane, cross), force, gm=GM, position_S=place, axis_S=axis, ticks=1, **noises)
+    motion = random.normal(size=(200, 3)) * [300, 0, 20]
+    speed = np.maximum(
+        np.linalg.norm(motion, axis=1), 50
+    )  # below 50 m/s the ground's gravity counts as changing no slower
+    after = grow(
+        _channels(plane, cross), force, gm=GM, position_S=place, velocity_S=motion, axis_S=axis, ticks=1, **noises
+    )
 
     for k in range(200):
         rate = np.zeros((6, 6))
@@ -272,7 +279,7 @@ def test_propagation_is_phi_p_phi_transposed_plus_q(grow, random):
         rate_cross = np.zeros((3, 3))
         rate_cross[0, 1] = 1
         rate_cross[1] = gradient[k][1, 1], 0, np.linalg.norm(force[k])
-        velocity_noise = (1e-8 + 2 * 9e-8 * 60e3 / slow[k]) * DT
+        velocity_noise = (1e-8 + 2 * 9e-8 * 60e3 / speed[k]) * DT
         phi, phi_cross = np.eye(6) + DT * rate, np.eye(3) + DT * rate_cross
         expected = phi @ plane[k] @ phi.T + np.diag([0, 0, velocity_noise, velocity_noise, 1e-10 * DT, 0])
         expected_cross = phi_cross @ cross[k] @ phi_cross.T + np.diag([0, velocity_noise, 1e-10 * DT])
@@ -346,7 +353,8 @@ def test_the_filter_settles_at_the_solution_of_the_riccati_equation(probe):
     Imu imu{};
     imu.accel_noise = walk;
     for (int tick = 0; tick < 2000; ++tick) {
-        propagate_covariance(memory, Navigation{}, imu, moon(0), Vec3{0, 0, 0}, Vec3{0, 0, 0}, Vec3{0, 0, 1}, 0, tick);
+        Vec3 const zero{0, 0, 0};
+        propagate_covariance(memory, Navigation{}, imu, moon(0), zero, zero, zero, Vec3{0, 0, 1}, 0, tick);
         update(estimate, memory, Scalar{0, 1, 0, 0, 0, 0, 0, noise, 0}, noise, 0, true);
         update(estimate, memory, Scalar{0, 0, 0, 0, 1, 0, 0, noise, 0}, noise, 0, true);
     }
@@ -679,7 +687,8 @@ MCR_FN Flight fly(GatePolicy policy, real gate_sigma, int run) {
         Vec3 const push{0, 0, real(0.003)};  // what an accelerometer error of 3 mm/s^2 makes of the flight
         estimate.position_S = estimate.position_S + tick_period * (estimate.velocity_S + real(0.05) * push);
         estimate.velocity_S = estimate.velocity_S + tick_period * push;
-        propagate_covariance(memory, navigation, imu, gravity, estimate.position_S, Vec3{0, 0, real(1.62)},
+        propagate_covariance(memory, navigation, imu, gravity, estimate.position_S, estimate.velocity_S,
+                             Vec3{0, 0, real(1.62)},
                              Vec3{0, 0, 1}, 0, tick);
         real const distance = ground_distance(terrain, gravity, position_S, Vec3{0, 0, -1}) +
                               10 * normals(draws, Stream::altimeter, tick).a;
@@ -777,6 +786,7 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
     Navigation navigation = navigation_of(GatePolicy::per_sample, 5);
     navigation.map_sigma = 15;
     navigation.gravity_sigma = real(3e-4);
+    navigation.altimeter_scale_sigma = real(0.001);
     navigation.underweight = real(0.2);
 
     Draws const draws = make_draws(29, static_cast<uint64>(run));
@@ -813,7 +823,7 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
         Increments const increments =
             measure_increments(imu, errors, unit_memory, truth.angle_B, truth.velocity_B, draws, tick, spare);
         Vec3 const force_S = integrate_increments(estimate, memory, world.gravity, increments);
-        propagate_covariance(memory, navigation, imu, world.gravity, estimate.position_S, force_S,
+        propagate_covariance(memory, navigation, imu, world.gravity, estimate.position_S, estimate.velocity_S, force_S,
                              rotate_inverse(estimate.q_BS, Vec3{0, 0, 1}), norm(increments.angle_B), tick);
         if (tick % 2 == 0) {
             Range const range = measure_range(world.altimeter, world.terrain, world.gravity, Faults{}, Struck{},

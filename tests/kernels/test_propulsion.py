@@ -46,7 +46,7 @@ ARGUMENTS = (
     "int cluster_out"
 )
 RESULTS = ["position_S", "velocity_S", "omega_BN_B", "engines.propellant", "engines.main", "engines.delta_v"]
-NEVER = 1 << 30
+NEVER = 1 << 20
 
 
 def _engine(*, thrust=2000, isp=310, lag=0.1, start_delay=0, tail_off=0.1, band=(1, 1), throttle_min=1, **errors):

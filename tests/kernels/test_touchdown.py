@@ -174,7 +174,7 @@ def test_a_sliding_lander_tips_by_the_energy_criterion_alone(judge, tipping_spee
 
     assert speed == pytest.approx(1.849, abs=1e-3)
     np.testing.assert_array_equal(found["outcome"], np.where(share > 1, TIP_OVER, SUCCESS))
-    np.testing.assert_allclose(found["stability_margin"], 1 - share, atol=1e-4)
+    np.testing.assert_allclose(found["stability_margin"], (1 - share) / (1 + share), atol=1e-4)
     np.testing.assert_array_equal(slid["outcome"], SUCCESS)
     np.testing.assert_array_equal(held["outcome"], found["outcome"])
 

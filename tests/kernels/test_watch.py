@@ -29,7 +29,7 @@ MCR_FN Flags hover(real height, int ticks, int phase, int mode, int seen, int si
     world.velocimeter.range_max = 2000;
     world.terrain.step_width = world.terrain.rim_width = 1000;
     params.onboard.navigation.mode = static_cast<NavigationMode>(mode);
-    params.onboard.navigation.altimeter_needed = 3000;
+    params.monitor.altimeter_needed = 3000;
     Run const run{world, {}, Struck{start_failure, main_out, cluster_out, 0, 0, 0, 0}};
     State state{};
     state.events.first = -1;
@@ -147,7 +147,7 @@ def test_an_event_that_did_not_happen_reads_minus_one():
 
 def test_a_lander_that_needs_more_thrust_than_it_has_is_lost_to_that():
     """RESILIENCE with a range finder of 900 m and no other flag to blame: whoever strikes the ground asked for more."""
-    changes = {"navigation.altimeter_needed": "0 m"}
+    changes = {"monitor.altimeter_needed": "0 m"}
     case = params.pack(nominal.design(mission.load("hakuto_r_m2_late_rangefinder").replace(changes)))
     records = CpuBackend().run(case, 0, 0, 128)
     struck = records[records["outcome"] == load_schema().enums["Outcome"]["terrain_collision"]]
