@@ -27,6 +27,7 @@ __all__ = ["Plant", "concerns", "design", "plant_of"]
 LEAD_TIME = 30.0  # [s] coast before the nominal ignition, longer than three sigma of along-track delivery
 GAMMAS = (0.5, 1.0, 2.0, 3.5, 5.0, 7.0, 10.0, 14.0, 20.0)  # [m^2 s^-4] weights of time tried in D'Souza's law
 PLANNED_FRACTION = 0.93  # [] of full thrust in the braking phase: margin for low thrust and range trimming
+NEEDED_SHARE = 0.6  # [] of the gate's height by which the altimeter is counted on
 REFERENCE_SHARE = 0.45  # [] of the excess thrust that the approach reference uses
 
 
@@ -111,7 +112,8 @@ def concerns(mission: Mission) -> tuple[str, ...]:
     if torque > authority:
         found.append(
             f"three-sigma torque of misaligned thrust and offset centre of gravity {torque:.3g} N m is above the "
-            f"attitude torque {authority:.3g} N m: control will saturate in some runs"
+            f"attitude torque {authority:.3g} N m: control will saturate in some runs; more rcs.thrust or rcs.arm, "
+            f"or a better known centre of gravity"
         )
     gate = float(mission.value("guidance.gate_height"))
     needed = float(mission.value("monitor.altimeter_needed"))
@@ -120,6 +122,13 @@ def concerns(mission: Mission) -> tuple[str, ...]:
         found.append(
             f"the altimeter reaches {reach:.4g} m, but the first valid range is counted on by {min(gate, needed):.4g} m"
         )
+    if not mission.value("altimeter.fitted"):
+        found.append("without an altimeter the height at contact is that of drifting inertial navigation")
+    for which, what in (("delivery", "orbit"), ("knowledge", "knowledge of the orbit")):
+        if not any(mission.cholesky(which)):
+            found.append(f"the {what} is without error in every run: state [{which}]")
+    if "terrain.slope" not in mission.dispersions:
+        found.append("the ground has the same slope in every run: disperse terrain.slope")
     if not mission.value("velocimeter.fitted"):
         found.append("without a velocimeter the horizontal speed at contact is that of drifting inertial navigation")
     return tuple(found)
@@ -264,7 +273,8 @@ def _design_reference(mission: Mission, plant: Plant, draft: Draft) -> Reference
 
 def _design_gate(reference: ReferenceDesign, draft: Draft) -> None:
     """End of braking: on the reference, with a forward speed that a linear profile removes over the approach."""
-    draft.settle("guidance.gate_height", reference.heights[0])
+    gate = draft.settle("guidance.gate_height", reference.heights[0])
+    draft.settle("monitor.altimeter_needed", NEEDED_SHARE * gate)  # the beam comes to the ground while pitching up
     forward = draft.settle("guidance.gate_speed_forward", 0.3 * reference.speeds[0])
     draft.settle("guidance.gate_descent_rate", 0.95 * reference.speeds[0])
     draft.settle("guidance.gate_range", forward * reference.time / 3.0)

@@ -53,7 +53,8 @@ def table_of(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         side = "right" if column.startswith(">") else "left"
-        table.add_column(column.removeprefix(">"), justify=side, overflow="fold")  # type: ignore[arg-type]
+        name = column.removeprefix(">")
+        table.add_column(name, justify=side, overflow="fold", no_wrap=name == "path")  # type: ignore[arg-type]
     return table
 
 

@@ -354,7 +354,8 @@ MCR_FN void guide(Guidance const& guidance, Propulsion const& propulsion, Gravit
                       (b.height <= guidance.cutoff_height);
     phase = cuts ? Phase::cut : phase;
     memory.phase = phase;
-    bool const main_done = (phase >= Phase::approach) & (b.height <= guidance.main_off_height);
+    bool const retained = guidance.main_off_height <= real(0);
+    bool const main_done = (phase >= Phase::approach) & (b.height <= guidance.main_off_height) & !retained;
     memory.main_cut = select(main_done, 1, memory.main_cut);
 
     // acceleration asked for

@@ -56,7 +56,7 @@ struct Monitor {
     real height_high;            ///< [m] >= 0, default 1 km. First height.
     real height_middle;          ///< [m] >= 0, default 500 m. Second height.
     real height_low;             ///< [m] >= 0, default 100 m. Third height.
-    real altimeter_needed;       ///< [m] >= 0, default 3 km. True height by which a first valid range is counted on.
+    real altimeter_needed;       ///< [m] >= 0, designed. True height by which a first valid range is counted on.
 };
 
 /// Numerical settings.

@@ -75,9 +75,9 @@ MCR_FN void watch(Params const& params, Run const& run, State& state, int tick) 
     bool const fitted = (params.world.altimeter.fitted == 1) & aided;
     blame(events, (struck.altimeter_offset == 1) & (events.altimeter_used == 1) & descending, Cause::altimeter_wrong);
     blame(events, state.navigation.rejected >= rejected_ticks, Cause::altimeter_rejected);
-    blame(events, fitted & needed & lit & (events.altimeter_seen == 0), Cause::altimeter_late);
     events.mispointed = select(burning & (pointing < mispointed_cosine), events.mispointed + 1, 0);
     bool const steady = events.mispointed == 0;  // a lander that points elsewhere is no fault of its sensors
+    blame(events, fitted & needed & lit & steady & (events.altimeter_seen == 0), Cause::altimeter_late);
     int const silent_altimeter = silent_ticks + params.world.altimeter.period_ticks;
     int const silent_velocimeter = silent_ticks + params.world.velocimeter.period_ticks;
     blame(events, fitted & needed & steady & (events.altimeter_seen == 1) & (events.altimeter_silent > silent_altimeter),

@@ -418,6 +418,14 @@ def test_the_main_engine_is_cut_below_its_height_and_never_lit_again(phase_of):
     assert phase_of(APPROACH, 1500, 0, range=0, main_off=1000, was_cut=1)[1] == 1
 
 
+def test_a_retained_main_engine_burns_on_below_the_believed_ground(phase_of):
+    """A height of 0 retains it: a lander that believes to be too low would otherwise fall the last metres."""
+    found = phase_of(np.array([APPROACH, TERMINAL]), -2.8, 0, range=0, main_off=0)
+
+    np.testing.assert_array_equal(found[1], 0)
+    assert np.all(found[3] > 0)
+
+
 # ---- flights
 
 

@@ -105,6 +105,12 @@ def test_each_flag_has_its_cause_and_its_delay(hover):
     assert hover(saturation=4.9) == (NONE, -1)
 
 
+def test_a_lander_that_points_elsewhere_is_not_blamed_on_its_altimeter(hover):
+    """21 deg off its command no range is expected; after 25 s of that control counts as saturated."""
+    assert hover(seen=0, tilt=np.radians(21)) == (CONTROL_SATURATED, 250)
+    assert hover(silent=1, height=1200, tilt=np.radians(21)) == (CONTROL_SATURATED, 250)
+
+
 def test_a_late_altimeter_is_late_from_the_height_where_it_was_counted_on(hover):
     """3 km here: not above it, and not before the engines burn."""
     cause, _ = hover(seen=0, height=np.array([2999, 3001, 2999]), phase=np.array([APPROACH, APPROACH, COAST]))
