@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -127,12 +128,13 @@ def execute(
     measured = batch is None and backend.name == "cpu"
     size = batch or (min(PILOT, backend.batch) if measured else backend.batch)
     width = workers
-    while wave := plan.take(width, size, workers if measured else 0):
-        seconds = _fly_wave(fly, wave, workers, collect)
-        if measured:
-            rate = sum(one.count for one in wave) / max(sum(seconds), 1e-6)  # [run/s] of one worker
-            size = max(TILE, int(rate * BATCH_SECONDS) // TILE * TILE)
-        width = min(2 * width, workers * WAVE)
+    with ThreadPoolExecutor(workers) as pool:  # our own: dask's is kept, and its threads do not survive a fork
+        while wave := plan.take(width, size, workers if measured else 0):
+            seconds = _fly_wave(fly, wave, pool, collect)
+            if measured:
+                rate = sum(one.count for one in wave) / max(sum(seconds), 1e-6)  # [run/s] of one worker
+                size = max(TILE, int(rate * BATCH_SECONDS) // TILE * TILE)
+            width = min(2 * width, workers * WAVE)
     return Flown(
         tallies=tuple(one for one in tallies if one is not None),
         kept=tuple(_in_order(parts) for parts in kept),
@@ -168,7 +170,7 @@ class _Plan:
 
 
 def _fly_wave(
-    fly: Callable[[Batch], Result], wave: list[Batch], workers: int, collect: Callable[[Result], None]
+    fly: Callable[[Batch], Result], wave: list[Batch], pool: ThreadPoolExecutor, collect: Callable[[Result], None]
 ) -> list[float]:
     """Fly these batches, handing over each result as it comes; their durations [s]."""
     from dask.threaded import get
@@ -181,7 +183,7 @@ def _fly_wave(
         state["cache"][key] = None  # merged: the batch itself is not kept
 
     graph = {f"batch-{place}": (fly, one) for place, one in enumerate(wave)}
-    get(graph, list(graph), num_workers=workers, callbacks=[(None, None, None, finished, None)])
+    get(graph, list(graph), pool=pool, callbacks=[(None, None, None, finished, None)])
     return durations
 
 

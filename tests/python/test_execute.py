@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 
 import numpy as np
@@ -128,3 +129,20 @@ def test_records_that_would_not_fit_are_refused_before_any_is_flown():
         check_runs(10**9, 1, "all")
 
     check_runs(10**9, 1, "losses")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_flies_after_its_parent_has_flown():
+    """Threads do not survive a fork, so none may be kept for the next campaign; 30 s stand for forever."""
+    expected = execute(CAMPAIGN, 100, MadeUp(), workers=2).tallies
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(
+        target=lambda: sending.send(execute(CAMPAIGN, 100, MadeUp(), workers=2).tallies == expected)
+    )
+    child.start()
+    child.join(30)
+    hangs = child.is_alive()
+    child.kill()
+
+    assert not hangs
+    assert receiving.poll() and receiving.recv()
