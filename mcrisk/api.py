@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from mcrisk.campaign import Campaign, state
 from mcrisk.errors import MistakeError, visible
@@ -44,7 +45,7 @@ def run(
     """
     from mcrisk.backends import announce
 
-    _check(runs, seed, backend)
+    runs, seed = _checked(runs, seed, backend)
     interval(0, 1, confidence, method)  # refuses a wrong confidence or method before the flights
     missions = _missions(mission)
     device = _backend(backend)
@@ -64,8 +65,8 @@ def records(mission: Mission | str | Path, runs: int = RUNS, seed: int = 0, *, b
     from mcrisk.backends import announce
     from mcrisk.execute import execute
 
-    _check(runs, seed, backend)
-    missions = _missions(mission)
+    runs, seed = _checked(runs, seed, backend)
+    missions = [_one(mission)]
     device = _backend(backend)
     campaign = state(missions, seed, device.real)
     announce(backend)
@@ -78,8 +79,8 @@ def replay(mission: Mission | str | Path, run: int, seed: int = 0) -> xr.Dataset
 
     run: its number, from 0, as `records` and the loss ledger tell it.
     """
-    _check(1, seed)
-    return replay_case(state(_missions(mission), seed), run)
+    _, seed = _checked(1, seed)
+    return replay_case(state([_one(mission)], seed), run)
 
 
 def replay_case(campaign: Campaign, run: int, case: int = 0) -> xr.Dataset:
@@ -87,6 +88,7 @@ def replay_case(campaign: Campaign, run: int, case: int = 0) -> xr.Dataset:
     from mcrisk import dataset
     from mcrisk.backends.cpu import CpuBackend
 
+    run, case = _whole("run", run), _whole("case", case)
     if not 0 <= run < 1 << 63:
         raise MistakeError("run", "a run number, 0 or more", str(run))
     if not 0 <= case < len(campaign.cases):
@@ -171,21 +173,40 @@ def kept_files(keep: Keep, cases: int) -> list[str]:
     return [f"{keep}.nc"] if cases == 1 else [f"{keep}-{case}.nc" for case in range(cases)]
 
 
-def _check(runs: int, seed: int, backend: str = "auto") -> None:
+def _checked(runs: SupportsIndex, seed: SupportsIndex, backend: str = "auto") -> tuple[int, int]:
+    """runs and seed as Python's own whole numbers, whose sums never overflow; refuses what is none."""
     from mcrisk.backends import check_name
     from mcrisk.execute import check_runs
 
-    for name, value in (("runs", runs), ("seed", seed)):
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise MistakeError(name, "a whole number", repr(value))
-    check_runs(runs)
+    numbers = _whole("runs", runs), _whole("seed", seed)
+    check_runs(numbers[0])
     check_name(backend)
+    return numbers
+
+
+def _whole(name: str, value: SupportsIndex) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise MistakeError(name, "a whole number", visible(repr(value)))
+    return number
 
 
 def _backend(name: str) -> AbstractBackend:
     from mcrisk.backends import choose
 
     return choose(name)
+
+
+def _one(mission: Mission | str | Path) -> Mission:
+    several = _missions(mission)
+    if len(several) > 1:
+        raise MistakeError("mission", "one mission", f"{len(several)} of them", "ask for each by itself")
+    if not several:
+        raise MistakeError("no mission given", remedy="name one, such as hakuto_r_m2")
+    return several[0]
 
 
 def _missions(mission: Mission | str | Path | Sequence[Mission | str | Path]) -> list[Mission]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple, SupportsFloat, SupportsIndex, get_args
 
-from mcrisk.errors import MistakeError
+from mcrisk.errors import MistakeError, visible
 
 __all__ = ["CONFIDENCE", "METHODS", "Paired", "interval", "paired", "required_runs", "upper_bound"]
 
@@ -214,7 +214,10 @@ def _counts(**counts: SupportsIndex) -> list[int]:
 
 
 def _open_fraction(name: str, value: SupportsFloat) -> float:
-    fraction = float(value)
+    try:
+        fraction = math.nan if isinstance(value, str) else float(value)
+    except TypeError:
+        fraction = math.nan
     if not 0.0 < fraction < 1.0:
-        raise MistakeError(name, "a number between 0 and 1", f"{fraction:g}")
+        raise MistakeError(name, "a number between 0 and 1", visible(repr(value)))
     return fraction

@@ -56,7 +56,8 @@ def announce(name: str) -> None:
 def check_name(name: str) -> None:
     """Refuse a backend that does not exist, without touching a device."""
     if name not in NAMES:
-        raise MistakeError("backend", " or ".join(NAMES), f"'{visible(name)}'", suggestion(name, NAMES))
+        text = str(name)
+        raise MistakeError("backend", " or ".join(NAMES), f"'{visible(text)}'", suggestion(text, NAMES))
 
 
 @functools.cache
