@@ -128,7 +128,7 @@ def fly(
     result.attrs["device"] = device.describe()
     if folder:
         for case, name in enumerate(kept_files(keep, len(campaign.cases))):
-            netcdf.write(dataset.from_records(campaign, case, *flown.kept[case]), folder / name)
+            netcdf.write(dataset.from_records(campaign, case, *flown.kept[case], flown=runs), folder / name)
         netcdf.write(result, folder / RESULTS)
     return result
 

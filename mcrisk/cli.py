@@ -498,10 +498,25 @@ def _found(folder: Path, campaign: Campaign, runs: int, keep: Keep) -> Any:
         theirs, ours = str(present.attrs["campaign"])[:8], campaign.digest[:8]
         raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")
     have = int(present["runs"].min())
-    if have < runs or not all((folder / name).is_file() for name in kept_files(keep, len(campaign.cases))):
+    kept = (folder / name for name in kept_files(keep, len(campaign.cases)))
+    if have < runs or not all(_keeps(path, campaign, have) for path in kept):
         return None
     tell(f"{folder} has {runs_told(have)} of this campaign already")
     return present
+
+
+def _keeps(path: Path, campaign: Campaign, runs: int) -> bool:
+    """Whether this file is whole and holds the kept records of just these runs."""
+    from mcrisk import netcdf
+
+    if not path.is_file():
+        return False
+    try:
+        attrs = netcdf.read(path).attrs
+    except InfrastructureError as error:
+        tell(f"{error.subject}: flown again")
+        return False
+    return bool(attrs["campaign"] == campaign.digest and attrs.get("runs_flown") == runs)
 
 
 def _present(dataset: Any, folder: Path, as_json: bool) -> int:

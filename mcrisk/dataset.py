@@ -266,8 +266,13 @@ def campaign_of(dataset: xr.Dataset) -> Campaign:
 # -------------------------------------------------------------------------------------------------- records and replays
 
 
-def from_records(campaign: Campaign, case: int, runs: NDArray[np.uint64], records: NDArray[np.void]) -> xr.Dataset:
-    """Records over `run`. outcome and cause are names; metrics of runs that never touched the ground are NaN."""
+def from_records(
+    campaign: Campaign, case: int, runs: NDArray[np.uint64], records: NDArray[np.void], flown: int | None = None
+) -> xr.Dataset:
+    """Records over `run`. outcome and cause are names; metrics of runs that never touched the ground are NaN.
+
+    flown: of how many runs these are the kept ones, by default all.
+    """
     schema = load_schema()
     variables: Variables = {}
     away = records["contact"] == 0
@@ -284,7 +289,8 @@ def from_records(campaign: Campaign, case: int, runs: NDArray[np.uint64], record
     dataset = xr.Dataset(
         variables, {"run": (("run",), runs.astype(np.int64), stated), "case": campaign.cases[case].name}
     )
-    dataset.attrs = _provenance(campaign) | {"title": f"runs of {campaign.cases[case].name}"}
+    flown = len(runs) if flown is None else flown
+    dataset.attrs = _provenance(campaign) | {"title": f"runs of {campaign.cases[case].name}", "runs_flown": flown}
     return dataset
 
 

@@ -163,6 +163,27 @@ def test_kept_records_lie_beside_the_results(mcrisk, keep):
     assert (records.outcome == "success").sum() == (case["success_count"] if keep == "all" else 0)
 
 
+def test_kept_records_of_fewer_runs_or_torn_ones_are_flown_again(mcrisk):
+    """32 records beside the results of 64 runs are not those of 64."""
+    from mcrisk import netcdf
+
+    def flown(*more):
+        code, _, err = mcrisk("run", MISSION, "--out", "results", *more)
+        assert code == 0
+        return "already" not in err
+
+    assert flown("--runs", "32", "--keep", "all")
+    assert flown("--runs", "64")
+    assert flown("--runs", "64", "--keep", "all")
+    assert netcdf.read(Path("results/all.nc")).sizes["run"] == 64
+    assert not flown("--runs", "64", "--keep", "all")
+
+    Path("results/all.nc").write_bytes(Path("results/all.nc").read_bytes()[:1000])
+
+    assert flown("--runs", "64", "--keep", "all")
+    assert netcdf.read(Path("results/all.nc")).sizes["run"] == 64
+
+
 def test_a_replayed_run_ends_as_it_did_in_the_campaign(mcrisk):
     """From the folder, by its stored parameters, and from the mission."""
     from mcrisk import netcdf
