@@ -257,11 +257,17 @@ def _design_reference(mission: Mission, plant: Plant, draft: Draft) -> Reference
     middle = off if 200.0 < off < 2500.0 else 1000.0
     low = max(float(mission.value("guidance.terminal_height")), 10.0)
     top = max(2.5 * middle, min(3000.0, 0.8 * mission.value("altimeter.range_max")))
+    if low >= middle and "guidance.reference_height" not in mission.values:
+        raise ImpossibleDesign(
+            f"{mission.name}: the terminal descent begins at {low:.5g} m, not below {middle:.5g} m, the middle of the "
+            "approach reference",
+            remedy="a lower guidance.terminal_height, or state guidance.reference_height",
+        )
     touchdown, last = 0.8, 2.5
     terminal = plant.thrust if retained else plant.thrust_cluster
     lower = REFERENCE_SHARE * (terminal / plant.mass_landing - plant.gravity)
     upper = REFERENCE_SHARE * (plant.thrust / plant.mass_landing - plant.gravity)
-    at_middle = math.sqrt(last**2 + 2 * lower * (middle - low))
+    at_middle = math.sqrt(last**2 + 2 * lower * max(middle - low, 0.0))
     at_top = math.sqrt(at_middle**2 + 2 * upper * (top - middle))
     heights: tuple[float, ...] = draft.settle("guidance.reference_height", (top, middle, low, 0.0))
     speeds: tuple[float, ...] = draft.settle("guidance.reference_speed", (at_top, at_middle, last, touchdown))

@@ -260,9 +260,10 @@ def test_the_weight_of_time_is_the_one_that_costs_least_propellant(mission, thru
             {"propulsion.main.thrust": "6 kN"},
             r"main engine at its lowest throttle gives 900 N, above the landing weight 790\.25 N: it cannot",
         ),
+        ({"guidance.terminal_height": "10 km"}, r"terminal descent begins at 10000 m, not below 1000 m, the middle"),
         ({"guidance.braking_law": "dsouza", "guidance.dsouza_gamma": 500.0}, r"D'Souza's law asks for more than 94%"),
     ],
-    ids=["thrust", "propellant", "terminal", "approach", "throttle", "dsouza"],
+    ids=["thrust", "propellant", "terminal", "approach", "throttle", "terminal_height", "dsouza"],
 )  # fmt: skip
 def test_a_design_that_cannot_fly_is_refused_with_the_inequality_that_fails(mission, stated, inequality):
     """Both sides of it, and the remedy."""
@@ -301,6 +302,15 @@ def test_a_lander_without_thrust_is_refused(mission):
 
     with pytest.raises(ImpossibleDesign, match="no engine has thrust"):
         design(dead)
+
+
+def test_a_stated_reference_goes_with_any_terminal_height(mission):
+    """What the mission states is kept, also where nothing could be designed between 1 km and 10 km."""
+    usual = design(mission)
+    stated = {path: usual.value(path) for path in ("guidance.reference_height", "guidance.reference_speed")}
+    high = design(mission.replace(stated | {"guidance.terminal_height": "10 km"}))
+
+    assert high.value("guidance.ignition_range") == usual.value("guidance.ignition_range")
 
 
 def test_a_reference_that_does_not_fall_is_a_mistake(mission):
