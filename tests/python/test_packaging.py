@@ -124,6 +124,22 @@ def test_scripts_are_plain_shell(script: str) -> None:
     run("sh", "-n", path)
 
 
+def test_the_command_can_be_called_through_a_link(tmp_path: Path) -> None:
+    """And a link to it, as in ~/bin, in a tree with spaces; installer and program are made up."""
+    tree = tmp_path / "a tree"
+    for name, text in (("scripts/install", "exit 0"), (".venv/bin/mcrisk", 'echo "$MCRISK_COMMAND $*"')):
+        path = tree / name
+        path.parent.mkdir(parents=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+    shutil.copy(ROOT / "scripts/mcrisk", tree / "scripts/mcrisk")
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.symlink_to("a tree/scripts/mcrisk")
+    second.symlink_to(first)
+
+    assert run(second, "show", cwd=tmp_path, MCRISK_VENV="") == f"{second} show\n"
+
+
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with mcrisk installed, not editable: one variant, dependencies borrowed from this environment."""
