@@ -34,7 +34,7 @@ def command(*arguments: str) -> str:
     >>> command("replay", "my results", "--run", "3")
     "mcrisk replay 'my results' --run 3"
     """
-    return " ".join([os.environ.get("MCRISK_COMMAND", "mcrisk"), *map(shlex.quote, arguments)])
+    return " ".join([os.environ.get("MCRISK_COMMAND") or "mcrisk", *map(shlex.quote, arguments)])
 
 
 def visible(name: str) -> str:

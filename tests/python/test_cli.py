@@ -492,6 +492,15 @@ def shell(command, folder):
     return done.returncode, done.stdout, done.stderr
 
 
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path):
+    """A folder of umlauts on an ASCII terminal, in the hint of a lost run."""
+    code, out, err = shell("PYTHONIOENCODING=ascii $MCRISK run hakuto_r_m2 --runs 16 --out Übung", tmp_path)
+
+    assert code == 0, err
+    assert "\\xdcbung" in out
+    assert (tmp_path / "Übung" / api.RESULTS).is_file()
+
+
 COMMANDS = [
     "--version",
     "--help",
