@@ -20,6 +20,7 @@ __all__ = ["CONFIDENCE", "METHODS", "Paired", "interval", "paired", "required_ru
 Method = Literal["clopper-pearson", "wilson", "jeffreys"]
 METHODS: tuple[Method, ...] = get_args(Method)
 CONFIDENCE = 0.95
+LARGEST = 10**14  # [run] up to here an end is right to 1e-4 of the width: beyond, doubles no longer tell the ends apart
 
 
 def interval(
@@ -159,7 +160,7 @@ def _wilson(seen: int, runs: int, level: float) -> tuple[float, float]:
 
     def lower(k: int) -> float:
         # (2k + z^2 - root) / 2(n + z^2), rationalised: no cancellation when k is small.
-        return (2.0 * k * k / runs) / (2.0 * k + z * z + root(k))
+        return (2.0 * k * k / runs) / (2.0 * k + z * z + root(k)) if k else 0.0
 
     def upper(k: int) -> float:
         return (2.0 * k + z * z + root(k)) / (2.0 * (runs + z * z))
@@ -196,7 +197,7 @@ def _chance_at_most(failures: int, runs: int, chance: float) -> float:
     if failures >= runs:
         return 1.0
     if failures == 0:
-        return math.exp(runs * math.log1p(-chance))
+        return math.exp(runs * math.log1p(-chance)) if chance < 1.0 else 0.0
     return float(betainc(runs - failures, failures + 1, 1.0 - chance))
 
 
@@ -210,6 +211,10 @@ def _counts(**counts: SupportsIndex) -> list[int]:
             raise MistakeError(name, "a count, a whole number", repr(value)) from None
         if found[-1] < 0:
             raise MistakeError(name, "a count, not negative", str(found[-1]))
+        if found[-1] > LARGEST:
+            raise MistakeError(
+                name, f"at most {LARGEST:.0e}".replace("e+", "e"), f"about 1e{math.log10(found[-1]):.0f}"
+            )
     return found
 
 

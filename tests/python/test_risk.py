@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import math
+import statistics
 
 import pytest
 
@@ -120,6 +121,24 @@ def test_no_losses_are_bounded_by_three_over_runs():
     assert risk.upper_bound(0, 10_000) == pytest.approx(-math.log(0.05) / 10_000, rel=2e-4)
 
 
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 1 - 1e-9])
+@pytest.mark.parametrize("share", [1e-3, 1 / 3, 1 / 2])
+def test_intervals_of_the_largest_counts_are_those_of_the_normal_distribution(share, confidence):
+    """Half the width to 1e-4; from 1e15 runs on the inverse beta function errs by 1 % and more, and is not asked."""
+    runs = risk.LARGEST
+    lower, upper = risk.interval(int(share * runs), runs, confidence)
+    half = statistics.NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(share * (1 - share) / runs)
+
+    assert (upper - lower) / 2 == pytest.approx(half, rel=1e-4)
+
+
+def test_the_extremes_of_confidence_and_probability_have_an_answer():
+    """No confidence is asked: the share itself, and one run proves it."""
+    assert risk.interval(0, 2, 1e-300, "wilson") == (0.0, 0.0)
+    assert risk.interval(1, 2, 1e-300, "wilson") == (0.5, 0.5)
+    assert risk.required_runs(1e-300, 1e-300) == 1
+
+
 def test_no_runs_mean_no_knowledge():
     assert risk.interval(0, 0) == (0.0, 1.0)
     assert risk.upper_bound(0, 0) == 1.0
@@ -171,6 +190,9 @@ def test_exchanging_the_designs_turns_the_difference():
         (lambda: risk.interval(1, 10, confidence=95), "between 0 and 1"),
         (lambda: risk.interval(1, 10, method="wald"), "clopper-pearson or wilson or jeffreys"),
         (lambda: risk.required_runs(1.0, 0.9), "between 0 and 1"),
+        (lambda: risk.interval(1, 10, confidence=None), "between 0 and 1, got None"),
+        (lambda: risk.interval(1, 10**18), r"runs: expected at most 1e14, got about 1e18"),
+        (lambda: risk.upper_bound(0, 10**400), r"runs: expected at most 1e14, got about 1e400"),
     ],
 )
 def test_mistakes_name_what_was_expected(call, words):
