@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +44,16 @@ def write(dataset: xr.Dataset, path: Path) -> None:
             encoding[str(name)] = {"zlib": True, "complevel": 4, "shuffle": True}
     content = io.BytesIO()
     complete.to_netcdf(content, engine="h5netcdf", encoding=encoding)
-    temporary = ""
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        with beside.open("xb") as file:
+            temporary = beside
             file.write(content.getbuffer())
-        Path(temporary).chmod(0o666 & ~_umask())
-        _sync(Path(temporary))
-        Path(temporary).replace(path)
-        temporary = ""
+        _sync(temporary)
+        temporary.replace(path)
+        temporary = None
         _sync(path.parent)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
@@ -61,7 +61,7 @@ def write(dataset: xr.Dataset, path: Path) -> None:
     finally:
         if temporary:
             with contextlib.suppress(OSError):
-                Path(temporary).unlink()
+                temporary.unlink()
 
 
 def read(path: Path) -> xr.Dataset:
@@ -137,9 +137,3 @@ def _sync(path: Path) -> None:
             os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

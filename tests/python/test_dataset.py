@@ -242,6 +242,19 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_has_the_permissions_of_the_user_and_leaves_them(tmp_path, monkeypatch):
+    """The process's mask is never touched: another thread would make files that everybody can write to."""
+    before = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patch:
+            patch.delattr(os, "umask")
+            netcdf.write(result(), tmp_path / "r.nc")
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "r.nc").stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.parametrize("room", [1, 2000, 60_000])
 def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(tmp_path, room):
     """A limit on the size of files stands for it. HDF5, writing by itself, would end the process with SIGSEGV."""
