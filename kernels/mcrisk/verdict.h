@@ -145,7 +145,12 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     bool const finite = all(is_finite(r.descent_rate), is_finite(r.horizontal_speed), is_finite(r.tilt), is_finite(r.miss_distance),
                             is_finite(r.propellant_left), is_finite(r.flight_time), is_finite(r.delta_v), is_finite(r.altitude_error),
                             is_finite(r.velocity_error), is_finite(r.stability_margin), is_finite(r.leg_stroke), state.ended != 2);
-    return finite ? r : invalid_record();
+    // what was decided in flight stands: a lander that tumbles is lost, though its numbers run away afterwards
+    bool const decided = events.first >= 0;
+    Record failed = invalid_record();
+    failed.outcome = decided ? outcome : failed.outcome;
+    failed.cause = decided ? cause : failed.cause;
+    return finite ? r : failed;
 }
 
 /// What a replay shows of the tick just flown.
