@@ -24,7 +24,7 @@ struct Altimeter {
     real bias;              ///< [m] default 0 m. Constant error.
     real scale;             ///< [] default 0. Scale factor error.
     real dropout;           ///< [] 0 .. 1, default 1 %. Probability that a sample is invalid.
-    int  period_ticks;      ///< [tick] >= 1, default 2. Ticks between two samples.
+    int  period_ticks;      ///< [tick] 1 .. 60000, default 2. Ticks between two samples.
 };
 
 /// One reading.

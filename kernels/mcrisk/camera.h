@@ -19,7 +19,7 @@ struct Camera {
     real tie_sigma;         ///< [m] >= 0, default 30 m. One-sigma registration error of the map, constant in a run.
     real false_match;       ///< [] 0 .. 1, default 0. Probability that a fix is false.
     real false_extent;      ///< [m] > 0, default 1 km. Half-width of the uniform error of a false fix.
-    int  period_ticks;      ///< [tick] >= 1, default 10. Ticks between two fixes.
+    int  period_ticks;      ///< [tick] 1 .. 60000, default 10. Ticks between two fixes.
 };
 
 /// One fix.

@@ -27,7 +27,7 @@ enum class Cutoff : int {
 /// On-board guidance.
 struct Guidance {
     BrakingLaw braking_law;      ///< [] default explicit_thrust. Law of the braking phase.
-    int  period_ticks;           ///< [tick] >= 1, default 5. Ticks between two guidance cycles.
+    int  period_ticks;           ///< [tick] 1 .. 60000, default 5. Ticks between two guidance cycles.
     real ignition_range;         ///< [m] > 0, designed. Believed ground distance to the target at ignition.
     real brake_time;             ///< [s] > 0, designed. Expected duration of the braking phase.
     real brake_time_max;         ///< [s] > 0, designed. Longest duration of the braking phase.

@@ -35,7 +35,7 @@ struct Cluster {
     real isp;             ///< [s] > 0, default 275 s. Specific impulse of a long pulse.
     real radius;          ///< [m] >= 0, default 0.8 m. Distance of the engines from the axis.
     real pulse_min;       ///< [s] 0 .. 0.1, default 0.02 s. Shortest on-time and shortest off-time.
-    real isp_loss;        ///< [] 0 .. 1, default 0.1. Loss of specific impulse of the shortest pulse.
+    real isp_loss;        ///< [] 0 .. 0.9, default 0.1. Loss of specific impulse of the shortest pulse.
     real lag;             ///< [s] > 0, default 0.02 s. Time constant of the thrust.
     real misalign_x;      ///< [rad] default 0 deg. Direction error of the mean thrust about body x.
     real misalign_y;      ///< [rad] default 0 deg. Direction error of the mean thrust about body y.

@@ -17,7 +17,7 @@ struct Velocimeter {
     real noise;             ///< [m s^-1] >= 0, default 0.1 m/s. One-sigma noise per beam.
     real scale;             ///< [] default 0. Scale factor error.
     real dropout;           ///< [] 0 .. 1, default 1 %. Probability that one beam's sample is invalid.
-    int  period_ticks;      ///< [tick] >= 1, default 2. Ticks between two samples.
+    int  period_ticks;      ///< [tick] 1 .. 60000, default 2. Ticks between two samples.
 };
 
 /// Speeds of the lander along the beams, which point away from it: positive when it nears the ground.
