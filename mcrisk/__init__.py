@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .api import records as records
     from .api import replay as replay
     from .api import run as run
+    from .api import sweep as sweep
     from .errors import ImpossibleDesign as ImpossibleDesign
     from .errors import InfrastructureError as InfrastructureError
     from .errors import MistakeError as MistakeError
@@ -32,6 +33,7 @@ _HOME = {
     "replay": "api",
     "risk": "risk",
     "run": "api",
+    "sweep": "api",
 }
 
 __all__ = sorted(["__version__", *_HOME])

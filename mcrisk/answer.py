@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from mcrisk.dataset import ELLIPSE_CONTENT
+from mcrisk.dataset import ELLIPSE_CONTENT, design_points
 from mcrisk.tally import GROUPS
 
 __all__ = ["answer"]
@@ -17,7 +17,7 @@ __all__ = ["answer"]
 def answer(dataset: xr.Dataset) -> dict[str, Any]:
     """The answer of a dataset made by `dataset.from_tallies`, ready for `json.dumps`."""
     statement = json.loads(dataset.attrs["statement"])
-    cases = [dataset] if "case" not in dataset.dims else [dataset.isel(case=i) for i in range(dataset.sizes["case"])]
+    cases = design_points(dataset)
     elapsed = float(dataset.attrs["elapsed"])
     flown = sum(int(case["runs"]) for case in cases)
     return {
@@ -27,23 +27,28 @@ def answer(dataset: xr.Dataset) -> dict[str, Any]:
         "backend": dataset.attrs["backend"],
         "elapsed_s": elapsed,
         "runs_per_s": flown / elapsed if elapsed > 0 else None,
-        "complete": True,
+        "complete": bool(dataset.attrs.get("complete", 1)),
+        "runs_wanted": int(dataset.attrs.get("runs_wanted", 0)) or None,
         "confidence": float(dataset.attrs["confidence"]),
         "interval_method": dataset.attrs["interval_method"],
         "cases": [
-            _case(case, stated["coords"], float(dataset.attrs["confidence"]))
+            _case(case, stated, float(dataset.attrs["confidence"]))
             for case, stated in zip(cases, statement["cases"], strict=True)
         ],
-        "impossible": statement["impossible"],
+        "axes": statement["axes"],
+        "impossible": [
+            {"name": one["name"], "reason": one["reason"], "coords": one["coords"]} for one in statement["impossible"]
+        ],
     }
 
 
-def _case(case: xr.Dataset, coords: dict[str, Any], confidence: float) -> dict[str, Any]:
+def _case(case: xr.Dataset, stated: dict[str, Any], confidence: float) -> dict[str, Any]:
     outcomes, causes = case["outcome"].values.tolist(), case["cause"].values.tolist()
     lost = case["cause_count"].values[[name != "success" for name in outcomes]].sum(axis=0)
     return {
         "name": str(case["case"].item()),
-        "coords": coords,
+        "coords": stated["coords"],
+        "place": stated["place"],
         "runs": int(case["runs"]),
         "invalid": int(case["invalid"]),
         "success_count": int(case["success_count"]),

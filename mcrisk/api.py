@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from mcrisk.campaign import Campaign, state
 from mcrisk.errors import MistakeError, visible
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from mcrisk.backends import AbstractBackend
     from mcrisk.execute import Keep, Progress
     from mcrisk.mission import Mission
+    from mcrisk.store import Store
 
-__all__ = ["RESULTS", "RUNS", "check_folder", "fly", "kept_files", "records", "replay", "replay_case", "run"]
+__all__ = ["RUNS", "check_folder", "fly", "kept_files", "records", "replay", "replay_case", "run", "sweep"]
 
 RUNS = 10_000
-RESULTS = "results.nc"
 
 
 def run(
@@ -54,6 +54,45 @@ def run(
     if folder:
         check_folder(folder)
     announce(backend)
+    return fly(
+        campaign, runs, device, confidence=confidence, method=method, keep=keep, folder=folder, progress=progress
+    )
+
+
+def sweep(
+    mission: Mission | str | Path | Sequence[Mission | str | Path],
+    axes: Mapping[str, Any] | None = None,
+    runs: int = RUNS,
+    seed: int = 0,
+    *,
+    zipped: Mapping[str, Any] | None = None,
+    designs: Mapping[str, Any] | None = None,
+    sampling: Mapping[str, Any] | None = None,
+    backend: str = "auto",
+    confidence: float = CONFIDENCE,
+    method: Method = "clopper-pearson",
+    keep: Keep = "none",
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """The landing risk along axes of changed parameters, every point on the same random worlds.
+
+    axes: by path, a list of values (unit texts or SI numbers) or a range such as
+    {"from": "0.5 km", "to": "5 km", "points": 5, "spacing": "log"}: a full grid. zipped: name, then lists by path that
+    change together. designs: name, then values by path. sampling: {"method": "sobol" | "latin_hypercube", "points": n,
+    "seed": s} spreads n points over the ranges instead. One dim for each axis, `mission` first where there are several.
+    """
+    from mcrisk.campaign import state_study
+    from mcrisk.study import make_study
+
+    runs, seed = _checked(runs, seed, backend)
+    interval(0, 1, confidence, method)
+    study = make_study(_missions(mission), axes, zipped=zipped, designs=designs, sampling=sampling)
+    device = _backend(backend)
+    campaign = state_study(study, seed, device.real)
+    folder = None if out is None else Path(out)
+    if folder:
+        check_folder(folder)
     return fly(
         campaign, runs, device, confidence=confidence, method=method, keep=keep, folder=folder, progress=progress
     )
@@ -115,21 +154,43 @@ def fly(
 
     Refuses kernels other than those the campaign states.
     """
-    from mcrisk.execute import execute
-
     check_kernel(campaign)
-    flown = execute(campaign, runs, device, keep=keep, progress=progress)
+    if folder is None:
+        return _flown(campaign, runs, device, confidence, method, keep, progress)
 
+    from mcrisk.store import Store
+
+    with Store.written(folder, campaign, runs) as store:
+        return _flown(campaign, runs, device, confidence, method, keep, progress, store)
+
+
+def _flown(
+    campaign: Campaign,
+    runs: int,
+    device: AbstractBackend,
+    confidence: float,
+    method: Method,
+    keep: Keep,
+    progress: Progress | None,
+    store: Store | None = None,
+) -> xr.Dataset:
     from mcrisk import dataset, netcdf
+    from mcrisk.execute import execute
+    from mcrisk.results import RESULTS
 
+    flown = execute(campaign, runs, device, keep=keep, progress=progress, store=store)
     result = dataset.from_tallies(
         campaign, flown.tallies, backend=device.name, elapsed=flown.elapsed, confidence=confidence, method=method
     )
     result.attrs["device"] = device.describe()
-    if folder:
+    if store:
+        store.commit()
         for case, name in enumerate(kept_files(keep, len(campaign.cases))):
-            netcdf.write(dataset.from_records(campaign, case, *flown.kept[case], flown=runs), folder / name)
-        netcdf.write(result, folder / RESULTS)
+            netcdf.write(
+                dataset.from_records(campaign, case, *flown.kept[case], flown=flown.tallies[case].runs),
+                store.folder / name,
+            )
+        netcdf.write(result, store.folder / RESULTS)
     return result
 
 

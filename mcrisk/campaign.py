@@ -11,45 +11,73 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mcrisk.errors import ImpossibleDesign, MistakeError
+from mcrisk.study import Point
 
 if TYPE_CHECKING:
     from mcrisk.mission import Mission
+    from mcrisk.study import Study
 
-__all__ = ["SCHEMA_VERSION", "SEED_LIMIT", "Campaign", "Case", "state"]
+__all__ = [
+    "SCHEMA_VERSION", "SEED_LIMIT", "Axis", "Campaign", "Case", "Impossible", "along_case", "state", "state_study",
+]  # fmt: skip
 
 SCHEMA_VERSION = 1  # of datasets, JSON answers and digests
 SEED_LIMIT = 1 << 64
 
 
+Coordinate = float | int | str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension of a sweep: its coordinates by name, each of `size` values (SI numbers or labels)."""
+
+    dim: str
+    size: int
+    columns: tuple[tuple[str, tuple[Coordinate, ...]], ...]
+
+
 @dataclass(frozen=True)
 class Case:
-    """One design point. `coords` are its sweep coordinates (path, SI value).
+    """One design point. `coords` are its sweep coordinates (path, SI value), `place` its index in the grid of the axes.
 
     `mission` is the resolved mission as TOML, for people and for the pedigree of the inputs; it decides no bit.
     """
 
     name: str
     params: bytes
-    coords: tuple[tuple[str, float | int | str], ...] = ()
+    coords: tuple[tuple[str, Coordinate], ...] = ()
     title: str = ""
     mission: str = ""
+    place: int = 0
+
+
+@dataclass(frozen=True)
+class Impossible:
+    """A design point that cannot fly, and why."""
+
+    name: str
+    reason: str
+    coords: tuple[tuple[str, Coordinate], ...] = ()
+    place: int = 0
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """Cases flown through the same random worlds. `impossible` are the designs left out: (name, reason)."""
+    """Cases flown through the same random worlds, along the axes of a sweep, and the designs that cannot fly."""
 
     name: str
     cases: tuple[Case, ...]
     seed: int
     kernel_digest: str
     real: int = 4
-    impossible: tuple[tuple[str, str], ...] = ()
+    impossible: tuple[Impossible, ...] = ()
+    axes: tuple[Axis, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -87,19 +115,24 @@ class Campaign:
                     "name": case.name,
                     "title": case.title,
                     "coords": dict(case.coords),
+                    "place": case.place,
                     "mission": case.mission,
                     "params_sha256": hashlib.sha256(case.params).hexdigest(),
                 }
                 for case in self.cases
             ],
-            "impossible": [{"name": name, "reason": reason} for name, reason in self.impossible],
+            "impossible": [
+                {"name": one.name, "reason": one.reason, "coords": dict(one.coords), "place": one.place}
+                for one in self.impossible
+            ],
+            "axes": [{"dim": axis.dim, "size": axis.size, "columns": dict(axis.columns)} for axis in self.axes],
         }
 
     @classmethod
     def restored(cls, statement: dict[str, Any], params: Sequence[bytes]) -> Campaign:
         """The campaign of a stored statement and its Params bytes; refuses bytes that are not those stated."""
         cases = tuple(
-            Case(one["name"], block, tuple(one["coords"].items()), one["title"], one["mission"])
+            Case(one["name"], block, tuple(one["coords"].items()), one["title"], one["mission"], int(one["place"]))
             for one, block in zip(statement["cases"], params, strict=True)
         )
         campaign = cls(
@@ -108,7 +141,18 @@ class Campaign:
             seed=int(statement["seed"]),
             kernel_digest=statement["kernel_digest"],
             real=int(statement["real"]),
-            impossible=tuple((one["name"], one["reason"]) for one in statement["impossible"]),
+            impossible=tuple(
+                Impossible(one["name"], one["reason"], tuple(one["coords"].items()), int(one["place"]))
+                for one in statement["impossible"]
+            ),
+            axes=tuple(
+                Axis(
+                    one["dim"],
+                    int(one["size"]),
+                    tuple((name, tuple(values)) for name, values in one["columns"].items()),
+                )
+                for one in statement["axes"]
+            ),
         )
         if campaign.digest != statement["campaign"]:
             raise MistakeError("stored campaign", f"digest {statement['campaign'][:8]}", campaign.digest[:8])
@@ -116,34 +160,84 @@ class Campaign:
 
 
 def state(missions: Sequence[Mission], seed: int = 0, real: int = 4) -> Campaign:
-    """The campaign of these missions, one case each, designed and packed.
+    """The campaign of these missions, one case each along `case`, designed and packed.
 
     Impossible designs are listed in it; if none is possible the first refusal is raised.
     """
-    from mcrisk.native import kernel_digest
+    if not missions:
+        raise MistakeError("no mission given", remedy="name one, such as hakuto_r_m2")
+    points = [
+        Point(name, mission, (), place)
+        for place, (mission, name) in enumerate(zip(missions, _names(missions), strict=True))
+    ]
+    designed, impossible = _designed(points, real)
+    cases, axes = along_case(designed)
+    name = cases[0].name + (f"+{len(cases) - 1}" if len(cases) > 1 else "")
+    return _campaign(name, cases, impossible, axes, seed, real)
+
+
+def along_case(cases: Sequence[Case]) -> tuple[tuple[Case, ...], tuple[Axis, ...]]:
+    """These cases one after the other, and the axis `case` on which they lie; a single one needs none."""
+    placed = tuple(replace(case, place=place) for place, case in enumerate(cases))
+    axis = Axis("case", len(placed), (("case", tuple(case.name for case in placed)),))
+    return placed, (axis,) if len(placed) > 1 else ()
+
+
+def state_study(study: Study, seed: int = 0, real: int = 4) -> Campaign:
+    """The campaign of a study: its design points, designed and packed, along its axes.
+
+    Impossible designs are listed in it; if none is possible the first refusal is raised.
+    """
+    points = study.points()
+    cases, impossible = _designed(points, real)
+    known: dict[int, dict[str, Coordinate]] = {one.place: dict(one.coords) for one in points}
+    axes = []
+    stride = len(points)
+    for axis in study.axes:
+        stride //= len(axis)
+        rows = [known[index * stride] for index in range(len(axis))]
+        names = [axis.dim] if axis.labels else list(axis.columns)
+        columns = [(name, tuple(row[name] for row in rows)) for name in names]
+        if axis.dim == "case":
+            columns.insert(0, ("case", tuple(one.name for one in points)))
+        axes.append(Axis(axis.dim, len(axis), tuple(columns)))
+    return _campaign(study.name, cases, impossible, tuple(axes), seed, real)
+
+
+def _designed(points: Sequence[Point], real: int) -> tuple[tuple[Case, ...], tuple[Impossible, ...]]:
     from mcrisk.nominal import design
     from mcrisk.params import pack
 
-    if not missions:
-        raise MistakeError("no mission given", remedy="name one, such as hakuto_r_m2")
-    if not 0 <= seed < SEED_LIMIT:
-        raise MistakeError("seed", "0 .. 2^64 - 1", str(seed))
     cases: list[Case] = []
-    impossible: list[tuple[str, str]] = []
+    impossible: list[Impossible] = []
     first: ImpossibleDesign | None = None
-    for mission, name in zip(missions, _names(missions), strict=True):
+    for point in points:
         try:
-            designed = design(mission)
+            designed = design(point.mission)
             packed = pack(designed, real)
         except ImpossibleDesign as refusal:
             first = first or refusal
-            impossible.append((name, str(refusal)))
+            impossible.append(Impossible(point.name, str(refusal), point.coords, point.place))
             continue
-        cases.append(Case(name, packed, title=mission.title, mission=designed.to_toml()))
+        cases.append(Case(point.name, packed, point.coords, point.mission.title, designed.to_toml(), point.place))
     if first and not cases:
         raise first
-    name = cases[0].name + (f"+{len(cases) - 1}" if len(cases) > 1 else "")
-    return Campaign(name, tuple(cases), seed, kernel_digest(), real, tuple(impossible))
+    return tuple(cases), tuple(impossible)
+
+
+def _campaign(
+    name: str,
+    cases: tuple[Case, ...],
+    impossible: tuple[Impossible, ...],
+    axes: tuple[Axis, ...],
+    seed: int,
+    real: int,
+) -> Campaign:
+    from mcrisk.native import kernel_digest
+
+    if not 0 <= seed < SEED_LIMIT:
+        raise MistakeError("seed", "0 .. 2^64 - 1", str(seed))
+    return Campaign(name, cases, seed, kernel_digest(), real, impossible, axes)
 
 
 def slug(name: str) -> str:

@@ -26,6 +26,7 @@ from mcrisk.ledger import count, runs_told
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mcrisk.backends import AbstractBackend
     from mcrisk.campaign import Campaign
     from mcrisk.execute import Keep
     from mcrisk.mission import Mission
@@ -130,6 +131,13 @@ Sets = Annotated[
         "--set", metavar="PATH=VALUE", help='Change a value, as in --set propulsion.main.isp="320 s". Repeatable.'
     ),
 ]
+Out = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Folder of the results; without it ./mcrisk-runs/<name>-<digest>.")
+]
+BackendName = Annotated[
+    str, typer.Option(metavar="auto|cpu|gpu", help="Where to fly; auto is the GPU where there is one.")
+]
+KeepName = Annotated[str, typer.Option(metavar="none|losses|all", help="Which records of single runs to keep.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -140,20 +148,13 @@ def run(
     runs: Runs = "10000",
     seed: Seed = "0",
     sets: Sets = None,
-    out: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Folder of the results; without it ./mcrisk-runs/<name>-<digest>."),
-    ] = None,
-    backend: Annotated[
-        str, typer.Option(metavar="auto|cpu|gpu", help="Where to fly; auto is the GPU where there is one.")
-    ] = "auto",
-    keep: Annotated[
-        str, typer.Option(metavar="none|losses|all", help="Which records of single runs to keep.")
-    ] = "none",
+    out: Out = None,
+    backend: BackendName = "auto",
+    keep: KeepName = "none",
     as_json: Json = False,
 ) -> int:
     """Fly missions through many random worlds and tell how many landings succeed, and why the others do not."""
-    from mcrisk.backends import announce, check_name, choose
+    from mcrisk.backends import check_name, choose
     from mcrisk.execute import KEEPS, check_runs
 
     wanted, number = whole("runs", runs), whole("seed", seed)
@@ -164,27 +165,98 @@ def run(
         raise MistakeError("--out", "a folder", "nothing")
     loaded = _load(missions, sets)
 
-    from mcrisk.api import check_folder, fly
     from mcrisk.campaign import state
 
     device = choose(backend)
-    campaign = state(loaded, number, device.real)
-    folder = Path(out) if out is not None else _default_folder(campaign)
-    found = _found(folder, campaign, wanted, chosen)
-    if found is None:
+    return _fly(state(loaded, number, device.real), wanted, device, backend, chosen, out, as_json)
+
+
+@app.command(short_help="Fly a study: designs along axes of changed parameters.")
+@guarded
+def sweep(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Study file, or the name of a shipped one.")],
+    runs: Annotated[str, typer.Option("--runs", "-n", metavar="N", help="Runs of each design; else the study's.")] = "",
+    seed: Annotated[str, typer.Option(metavar="S", help="Seed of the random worlds; without it the study's.")] = "",
+    sets: Sets = None,
+    out: Out = None,
+    backend: BackendName = "auto",
+    keep: KeepName = "none",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell cases, runs, time and size.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Fly every design of a study through the same random worlds and tell how many landings succeed along its axes."""
+    from mcrisk.backends import check_name, choose
+    from mcrisk.execute import KEEPS, check_runs
+    from mcrisk.study import load_study
+
+    stated = load_study(study, changes(sets or ()))
+    wanted = whole("runs", runs) if runs else stated.runs if stated.runs is not None else 10_000
+    number = whole("seed", seed) if seed else stated.seed or 0
+    chosen: Keep = next((known for known in KEEPS if known == keep), keep)  # type: ignore[arg-type]
+    check_runs(wanted, len(stated), chosen)
+    check_name(backend)
+    if out == "":
+        raise MistakeError("--out", "a folder", "nothing")
+
+    from mcrisk.campaign import state_study
+
+    device = choose(backend)
+    campaign = state_study(stated, number, device.real)
+    if dry_run:
+        return _foretell(campaign, wanted, device, chosen, as_json)
+    return _fly(campaign, wanted, device, backend, chosen, out, as_json)
+
+
+@app.command(short_help="Go on with a campaign that was interrupted.")
+@guarded
+def resume(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of an interrupted campaign.")],
+    runs: Annotated[
+        str, typer.Option("--runs", "-n", metavar="N", help="Runs of each case; else as asked first.")
+    ] = "",
+    backend: BackendName = "auto",
+    as_json: Json = False,
+) -> int:
+    """Go on where a campaign was interrupted, with the designs that its journal holds, or extend it by more runs."""
+    from mcrisk.backends import check_name, choose
+    from mcrisk.execute import check_runs
+    from mcrisk.store import Store
+
+    check_name(backend)
+    with Store.read(Path(folder)) as store:
+        campaign, wanted, keep = store.campaign, store.runs, store.keep
+    wanted = max(wanted, whole("runs", runs)) if runs else wanted
+    check_runs(wanted, len(campaign.cases), keep)
+    return _fly(campaign, wanted, choose(backend), backend, keep, folder, as_json)
+
+
+def _fly(
+    campaign: Campaign, wanted: int, device: AbstractBackend, backend: str, keep: Keep, out: str | None, as_json: bool
+) -> int:
+    """Fly a campaign, or find it flown, and present its answer; the exit code."""
+    from mcrisk.api import check_folder, fly
+    from mcrisk.backends import announce
+    from mcrisk.results import default_folder, flown_runs, present
+
+    folder = Path(out) if out is not None else default_folder(campaign)
+    found = present(folder, campaign, wanted, keep)
+    if found is not None:
+        tell(f"{folder} has {runs_told(flown_runs(found))} of this campaign already")
+    else:
         check_folder(folder)
         announce(backend)
-    for name, reason in campaign.impossible:
-        tell(f"{name} is left out: {reason}")
+    for one in campaign.impossible:
+        tell(f"{one.name} is left out: {one.reason}")
     if found is None:
         tell(
-            f"{campaign.name}: {runs_told(wanted)}{' of each' if len(campaign.cases) > 1 else ''}, seed {number}, "
-            f"backend {device.name} ({device.describe()}), confidence 0.95, keep {keep}, into {folder}"
+            f"{campaign.name}: {runs_told(wanted)}{' of each' if len(campaign.cases) > 1 else ''}, "
+            f"seed {campaign.seed}, backend {device.name} ({device.describe()}), confidence 0.95, keep {keep}, "
+            f"into {folder}"
         )
         from mcrisk.progress import Progress
 
         with Progress(wanted * len(campaign.cases), [case.name for case in campaign.cases]) as progress:
-            found = fly(campaign, wanted, device, keep=chosen, folder=folder, progress=progress)
+            found = fly(campaign, wanted, device, keep=keep, folder=folder, progress=progress)
     return _present(found, folder, as_json)
 
 
@@ -207,8 +279,10 @@ def show(
     """
     if not target:
         return _list_missions(as_json)
+    from mcrisk.results import read_results
+
     results = _results_of(target, sets, seed)
-    return _present(_read_results(results), results.parent, as_json)
+    return _present(read_results(results), results.parent, as_json)
 
 
 @app.command(short_help="Fly one run again and show its course.")
@@ -231,11 +305,12 @@ def replay(
     from mcrisk import netcdf
     from mcrisk.api import check_folder, replay_case
     from mcrisk.campaign import state
+    from mcrisk.results import read_results, results_file
 
-    if results := _results_file(target):
+    if results := results_file(target):
         from mcrisk.dataset import campaign_of
 
-        campaign = campaign_of(_read_results(results))
+        campaign = campaign_of(read_results(results))
     else:
         campaign = state(_load([target], sets), whole("seed", seed))
     if out is not None:
@@ -422,49 +497,22 @@ def _load(names: Iterable[str], sets: Iterable[str] | None) -> list[Mission]:
     return missions
 
 
-def _default_folder(campaign: Campaign) -> Path:
-    return Path("mcrisk-runs") / campaign.folder
-
-
-def _results_file(target: str) -> Path | None:
-    """The results file that a user means by a folder or a file name; None for a mission."""
-    from mcrisk.api import RESULTS
-    from mcrisk.config import lies_at
-
-    if target.endswith(".nc"):
-        return Path(target)
-    if lies_at(Path(target)) == "a folder":
-        return Path(target) / RESULTS
-    if os.sep in target and not target.endswith(".toml"):
-        raise MistakeError(f"'{visible(target)}'", "a folder of results, or a mission", "no such folder")
-    return None
-
-
 def _results_of(target: str, sets: Iterable[str] | None, seed: str) -> Path:
     """The results file that a user means, also by the mission that was run."""
-    from mcrisk.api import RESULTS
+    from mcrisk.results import RESULTS, default_folder, results_file
 
-    if named := _results_file(target):
+    if named := results_file(target):
         return named
     from mcrisk.campaign import state
+    from mcrisk.store import JOURNAL
 
     number = whole("seed", seed)
-    folder = _default_folder(state(_load([target], sets), number))
-    if not (folder / RESULTS).is_file():
+    folder = default_folder(state(_load([target], sets), number))
+    if not ((folder / RESULTS).is_file() or (folder / JOURNAL).is_file()):
         options = [part for text in sets or () for part in ("--set", text)] + ["--seed", str(number)] * (number != 0)
         remedy = f"run it first: {command('run', target, *options)}"
         raise MistakeError(f"{target}: no results in {folder}", remedy=remedy)
     return folder / RESULTS
-
-
-def _read_results(path: Path) -> Any:
-    """The dataset of a campaign; refuses other files that mcrisk writes."""
-    from mcrisk import netcdf
-
-    dataset = netcdf.read(path)
-    if "success_count" not in dataset:
-        raise MistakeError(str(path), "results of a campaign", "single runs", "name the folder, or its results.nc")
-    return dataset
 
 
 def _list_missions(as_json: bool) -> int:
@@ -485,41 +533,23 @@ def _list_missions(as_json: bool) -> int:
     return 0
 
 
-def _found(folder: Path, campaign: Campaign, runs: int, keep: Keep) -> Any:
-    """The results that are there already, if they are of this campaign and enough; refuses those of another."""
-    from mcrisk.api import RESULTS, kept_files
-    from mcrisk.config import lies_at
+def _foretell(campaign: Campaign, runs: int, device: AbstractBackend, keep: Keep, as_json: bool) -> int:
+    """Print what a campaign would take: the rate is that of a short flight of its first design."""
+    from mcrisk.execute import foretell
 
-    if lies_at(folder / RESULTS) != "a file":
-        return None
-    try:
-        present = _read_results(folder / RESULTS)
-    except InfrastructureError as error:
-        tell(f"{error.subject}: flown again")
-        return None
-    if present.attrs["campaign"] != campaign.digest:
-        theirs, ours = str(present.attrs["campaign"])[:8], campaign.digest[:8]
-        raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")
-    have = int(present["runs"].min())
-    kept = (folder / name for name in kept_files(keep, len(campaign.cases)))
-    if have < runs or not all(_keeps(path, campaign, have) for path in kept):
-        return None
-    tell(f"{folder} has {runs_told(have)} of this campaign already")
-    return present
-
-
-def _keeps(path: Path, campaign: Campaign, runs: int) -> bool:
-    """Whether this file is whole and holds the kept records of just these runs."""
-    from mcrisk import netcdf
-
-    if not path.is_file():
-        return False
-    try:
-        attrs = netcdf.read(path).attrs
-    except InfrastructureError as error:
-        tell(f"{error.subject}: flown again")
-        return False
-    return bool(attrs["campaign"] == campaign.digest and attrs.get("runs_flown") == runs)
+    told = foretell(campaign, runs, device, keep)
+    if as_json:
+        print(json.dumps(told))
+        return 0
+    impossible = f", {told['impossible']} impossible" if told["impossible"] else ""
+    print(
+        f"{campaign.name}: {count(told['cases'])} designs{impossible}, {runs_told(told['runs'])} of each, "
+        f"{runs_told(told['runs_in_all'])} in all\nabout {told['seconds']:.0f} s at {count(round(told['runs_per_s']))} "
+        f"runs/s ({device.describe()}); results of about {told['bytes'] / 1e6:.1f} MB"
+    )
+    for one in campaign.impossible:
+        print(f"{one.name} is impossible: {one.reason}")
+    return 0
 
 
 def _present(dataset: Any, folder: Path, as_json: bool) -> int:
@@ -530,9 +560,18 @@ def _present(dataset: Any, folder: Path, as_json: bool) -> int:
     if as_json:
         print(json.dumps(told, allow_nan=False))
     else:
+        from mcrisk.grid import show_sweep
         from mcrisk.ledger import show
 
-        show(told, _console(), folder=str(folder))
+        if any(axis["dim"] != "case" or len(axis["columns"]) > 1 for axis in told["axes"]):
+            show_sweep(told, _console())
+        else:
+            show(told, _console(), folder=str(folder))
+    if not told["complete"]:
+        wanted = told["runs_wanted"] * len(told["cases"])
+        flown = sum(case["runs"] for case in told["cases"])
+        hint = command("resume", str(folder))
+        tell(f"interrupted after {count(flown)} of {runs_told(wanted)}: provisional figures; {hint} goes on")
     for case in told["cases"]:
         if case["invalid"] > INVALID_SHARE * case["runs"]:
             tell(

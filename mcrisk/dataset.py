@@ -19,7 +19,7 @@ from mcrisk.campaign import SCHEMA_VERSION, Campaign
 from mcrisk.errors import MistakeError
 from mcrisk.risk import CONFIDENCE, Method, interval
 from mcrisk.schema import Field, load_schema
-from mcrisk.tally import GROUPS, RESOLUTION, Scatter, Tally, bin_edges
+from mcrisk.tally import GROUPS, RESOLUTION, Scatter, Tally, bin_edges, tally
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +28,7 @@ __all__ = [
     "ELLIPSE_CONTENT",
     "QUANTILES",
     "campaign_of",
+    "design_points",
     "from_records",
     "from_samples",
     "from_tallies",
@@ -36,6 +37,7 @@ __all__ = [
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 BOUNDS = ("lower", "upper")
 DIRECTIONS = ("downrange", "crossrange")
+HISTOGRAM_LIMIT = 1 << 28  # [byte] larger histograms of large sweeps are left out
 ELLIPSE_CONTENT = 0.95  # of a two-dimensional normal: its radius is sqrt(-2 ln 0.05) sigmas, not 1.96
 
 Variables = dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]]
@@ -53,32 +55,48 @@ def from_tallies(
     confidence: float = CONFIDENCE,
     method: Method = "clopper-pearson",
 ) -> xr.Dataset:
-    """The dataset of a campaign, one tally per case in order; along `case` when there are several."""
-    cases = list(zip(campaign.cases, tallies, strict=True))
-    if not cases:
+    """The dataset of a campaign, one tally per case in order; one dim per axis of a sweep, `case` for several missions.
+
+    At an impossible design there are no runs, and `impossible` tells why.
+    """
+    if not campaign.cases:
         raise MistakeError("campaign", "at least one case", "none")
-    occupied = [one.bins for tally in tallies for named in tally.metrics.values() for one in named.values()]
+    axes = campaign.axes
+    occupied = [one.bins for each in tallies for named in each.metrics.values() for one in named.values()]
     bins = np.unique(np.concatenate([np.zeros(0, np.uint16), *occupied]))
-    parts = [_variables(tally, bins, confidence, method) for tally in tallies]
-    many = len(cases) > 1
-
-    stacked: Variables = {
-        name: ((("case", *dims) if many else dims), np.stack([part[name][1] for part in parts]), attrs)
-        for name, (dims, _, attrs) in parts[0].items()
+    found = {
+        case.place: _variables(one, bins, confidence, method) for case, one in zip(campaign.cases, tallies, strict=True)
     }
-    blocks = np.stack([np.frombuffer(case.params, np.uint8) for case, _ in cases])
-    text = {"long_name": "resolved parameters as the kernel reads them", "units": "1"}
-    stacked["params"] = (("case", "byte") if many else ("byte",), blocks, text)
-    if not many:
-        stacked = {name: (dims, values[0], attrs) for name, (dims, values, attrs) in stacked.items()}
+    dims, shape = tuple(axis.dim for axis in axes), tuple(axis.size for axis in axes)
+    nothing = _variables(tally(np.zeros(0, load_schema().record_dtype(campaign.real)), 0), bins, confidence, method)
+    parts = [found.get(place, nothing) for place in range(math.prod(shape))]
+    stacked: Variables = {
+        name: ((*dims, *own), np.stack([part[name][1] for part in parts]).reshape(shape + np.shape(value)), attrs)
+        for name, (own, value, attrs) in nothing.items()
+        if name != "metric_histogram" or len(parts) * np.asarray(value).nbytes <= HISTOGRAM_LIMIT
+    }
+    blocks = np.zeros((len(parts), len(campaign.cases[0].params)), np.uint8)
+    names, reasons = (np.full(len(parts), "", object) for _ in range(2))
+    for case in campaign.cases:
+        blocks[case.place] = np.frombuffer(case.params, np.uint8)
+        names[case.place] = case.name
+    for one in campaign.impossible if axes else ():
+        names[one.place], reasons[one.place] = one.name, one.reason
+    text = {"long_name": "resolved parameters as the kernel reads them, zeros where there is no design", "units": "1"}
+    stacked["params"] = ((*dims, "byte"), blocks.reshape(*shape, -1), text)
+    if any(reasons):
+        stacked["impossible"] = (dims, reasons.reshape(shape), {"long_name": "why there is no design, or nothing"})
 
-    names = np.array([case.name for case, _ in cases], object)
     coords: dict[str, Any] = _coordinates(bins)
-    coords["case"] = (("case",), names, {"long_name": "design point"}) if many else names[0]
-    for path in dict.fromkeys(path for case, _ in cases for path, _ in case.coords):
-        along = np.array([dict(case.coords)[path] for case, _ in cases])
-        attrs = _describe(path)
-        coords[path] = (("case",), along, attrs) if many else ((), along[0], attrs)
+    coords["case"] = (dims, names.reshape(shape), {"long_name": "design point"}) if axes else names[0]
+    for axis in axes:
+        for name, values in axis.columns:
+            if name != "case":
+                coords[name] = (
+                    (axis.dim,),
+                    np.array(values, object if isinstance(values[0], str) else None),
+                    _describe(name),
+                )
     dataset = xr.Dataset(stacked, coords)
     dataset.attrs = _provenance(campaign) | {
         "title": f"landing risk of {campaign.name}",
@@ -259,8 +277,20 @@ def _provenance(campaign: Campaign) -> dict[str, Any]:
 
 def campaign_of(dataset: xr.Dataset) -> Campaign:
     """The campaign a dataset is of, with the very Params bytes that were flown."""
-    blocks = np.atleast_2d(dataset["params"].values)
-    return Campaign.restored(json.loads(dataset.attrs["statement"]), [block.tobytes() for block in blocks])
+    statement = json.loads(dataset.attrs["statement"])
+    blocks = dataset["params"].values.reshape(-1, dataset.sizes["byte"])
+    return Campaign.restored(statement, [blocks[one["place"]].tobytes() for one in statement["cases"]])
+
+
+def design_points(dataset: xr.Dataset) -> list[xr.Dataset]:
+    """The dataset of each case that was flown, in the order of the campaign."""
+    statement = json.loads(dataset.attrs["statement"])
+    dims = [axis["dim"] for axis in statement["axes"]]
+    shape = [axis["size"] for axis in statement["axes"]]
+    return [
+        dataset.isel(dict(zip(dims, np.unravel_index(one["place"], shape), strict=True))) if dims else dataset
+        for one in statement["cases"]
+    ]
 
 
 # -------------------------------------------------------------------------------------------------- records and replays

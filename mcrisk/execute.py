@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
     from mcrisk.backends import AbstractBackend
     from mcrisk.campaign import Campaign
+    from mcrisk.store import Store
 
-__all__ = ["KEEPS", "RUNS_LIMIT", "Flown", "Keep", "check_runs", "execute"]
+__all__ = ["KEEPS", "RUNS_LIMIT", "Flown", "Keep", "check_runs", "execute", "foretell"]
 
 Keep = Literal["none", "losses", "all"]
 KEEPS: tuple[Keep, ...] = get_args(Keep)
 RUNS_LIMIT = 10**12  # [run] per case: decades of computing; more is a slip of the pen
 KEPT_LIMIT = 4 << 30  # [byte] of records kept in memory
 TILE = 16  # runs the CPU flies side by side: batches are multiples of it
+CASE_BYTES = 60_000  # [byte] of one design point in a compressed file of results
 PILOT = 128  # [run] of the first batches, which measure the rate
 BATCH_SECONDS = 0.5
 WAVE = 24  # batches per worker planned at a time: sizes follow the rate, and few results wait in memory
@@ -91,17 +93,27 @@ def execute(
     progress: Progress | None = None,
     workers: int | None = None,
     batch: int | None = None,
+    cases: int | None = None,
+    store: Store | None = None,
 ) -> Flown:
     """Fly runs 0, ..., runs - 1 of every case. `progress` hears of each batch: runs done, tallies so far.
 
     workers: threads, by default one per core, and one for a GPU. batch: a fixed number of runs per batch.
+    cases: only the first so many. store: what it holds already is not flown again, and every batch is noted there.
     """
-    check_runs(runs, len(campaign.cases), keep)
+    cases = cases or len(campaign.cases)
+    check_runs(runs, cases, keep)
     workers = workers or _workers(backend)
     start = time.perf_counter()
-    tallies: list[Tally | None] = [None] * len(campaign.cases)
-    kept: list[list[tuple[NDArray[np.uint64], NDArray[np.void]]]] = [[] for _ in campaign.cases]
-    done = held = 0
+    tallies: list[Tally | None] = [None] * cases
+    kept: list[list[tuple[NDArray[np.uint64], NDArray[np.void]]]] = [[] for _ in range(cases)]
+    held = 0
+    gaps = [[(0, runs)] for _ in range(cases)]
+    if store:
+        store.forget(keep)
+        tallies = [store.tally(case) for case in range(cases)]
+        gaps = [store.gaps(case, runs) for case in range(cases)]
+    done = sum(one.runs for one in tallies if one)
 
     def fly(one: Batch) -> Result:
         begun = time.perf_counter()
@@ -116,15 +128,22 @@ def execute(
         case = result.batch.case
         before = tallies[case]
         tallies[case] = result.tally if before is None else merge([before, result.tally])
-        kept[case].append((result.runs, result.records))
-        done, held = done + result.batch.count, held + result.records.nbytes
+        done += result.batch.count
+        if store:
+            store.add(
+                case, result.batch.first, result.batch.count, result.tally, keep=keep, runs=result.runs,
+                records=result.records, worker=backend.name, seconds=result.seconds,
+            )  # fmt: skip
+        else:
+            kept[case].append((result.runs, result.records))
+            held += result.records.nbytes
         if held > KEPT_LIMIT:
             text = f"the kept records outgrew {KEPT_LIMIT >> 30} GiB after {done} runs"
             raise InfrastructureError(text, remedy="keep none, or fly fewer runs")
         if progress:
             progress(done, tuple(tallies))
 
-    plan = _Plan(len(campaign.cases), runs)
+    plan = _Plan(gaps)
     measured = batch is None and backend.name == "cpu"
     size = batch or (min(PILOT, backend.batch) if measured else backend.batch)
     width = workers
@@ -137,21 +156,38 @@ def execute(
             width = min(2 * width, workers * WAVE)
     return Flown(
         tallies=tuple(one for one in tallies if one is not None),
-        kept=tuple(_in_order(parts) for parts in kept),
+        kept=tuple((store.kept(case) if store else None) or _in_order(parts) for case, parts in enumerate(kept)),
         elapsed=time.perf_counter() - start,
     )
 
 
-class _Plan:
-    """The runs still to be flown, case by case."""
+def foretell(campaign: Campaign, runs: int, backend: AbstractBackend, keep: Keep = "none") -> dict[str, Any]:
+    """What flying this campaign would take, by the rate of a short flight: designs, runs, time [s], size of results."""
+    workers = _workers(backend)
+    pilot = execute(campaign, min(runs, PILOT * workers), backend, workers=workers, cases=1)
+    rate = pilot.tallies[0].runs / pilot.elapsed
+    whole = runs * len(campaign.cases)
+    record = load_schema().record_bytes() if keep == "all" else 0
+    return {
+        "cases": len(campaign.cases),
+        "impossible": len(campaign.impossible),
+        "runs": runs,
+        "runs_in_all": whole,
+        "runs_per_s": rate,
+        "seconds": whole / rate,
+        "bytes": len(campaign.cases) * CASE_BYTES + whole * record,
+    }
 
-    def __init__(self, cases: int, runs: int) -> None:
-        self.runs = runs
-        self.left = [(case, 0) for case in reversed(range(cases))]
+
+class _Plan:
+    """The runs still to be flown, case by case: (case, first, stop), the next ones last."""
+
+    def __init__(self, gaps: Sequence[Sequence[tuple[int, int]]]) -> None:
+        self.left = [(case, *gap) for case, own in enumerate(gaps) for gap in own][::-1]
 
     def take(self, batches: int, size: int, sharers: int = 0) -> list[Batch]:
         """The next batches. The last ones are cut so that all `sharers` end together, in whole tiles."""
-        remaining = sum(self.runs - first for _, first in self.left)
+        remaining = sum(stop - first for _, first, stop in self.left)
         if sharers and remaining <= batches * size:
             share = -(-remaining // sharers)
             parts = max(-(-share // size), 1)  # batches per worker
@@ -161,10 +197,10 @@ class _Plan:
 
     def _cut(self, batches: int, size: int) -> Iterator[Batch]:
         while batches and self.left:
-            case, first = self.left.pop()
-            count = min(size, self.runs - first)
-            if first + count < self.runs:
-                self.left.append((case, first + count))
+            case, first, stop = self.left.pop()
+            count = min(size, stop - first)
+            if first + count < stop:
+                self.left.append((case, first + count, stop))
             batches -= 1
             yield Batch(case, first, count)
 
@@ -197,6 +233,8 @@ def _chosen(records: NDArray[np.void], keep: Keep) -> NDArray[np.intp]:
 
 
 def _in_order(parts: list[tuple[NDArray[np.uint64], NDArray[np.void]]]) -> tuple[NDArray[np.uint64], NDArray[np.void]]:
+    if not parts:
+        return np.zeros(0, np.uint64), np.zeros(0, load_schema().record_dtype())
     runs = np.concatenate([runs for runs, _ in parts])
     order = np.argsort(runs)
     return runs[order], np.concatenate([records for _, records in parts])[order]

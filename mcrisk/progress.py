@@ -45,7 +45,7 @@ class Progress:
         if self.bar:
             self.bar.stop()
         if kind is KeyboardInterrupt and self.last:
-            print(f"{self.text(*self.last, time.monotonic())}; nothing is written", file=sys.stderr, flush=True)
+            print(f"{self.text(*self.last, time.monotonic())}", file=sys.stderr, flush=True)
 
     def __call__(self, done: int, tallies: Sequence[Tally | None]) -> None:
         now = time.monotonic()

@@ -11,12 +11,12 @@ from typing import Any
 from . import units
 from .dispersion import cholesky
 from .errors import ImpossibleDesign, MistakeError, Problems, suggestion
-from .schema import Field
+from .schema import Field, load_schema
 from .values import read_value
 
 __all__ = [
     "BURN", "GRAVITY", "LISTS", "TABLES", "Burn", "mass_at_pdi", "propellant_at_pdi", "read_budget", "read_covariance",
-    "scatter_factor", "six_digits",
+    "scatter_factor", "shown", "six_digits",
 ]  # fmt: skip
 
 TURN = 2 * math.pi  # [rad]
@@ -186,3 +186,20 @@ def scatter_factor(tables: Mapping[str, Any], which: str) -> tuple[float, ...]:
         tie = float(tables[f"{which}.{TIE}"])
         factor[4][0], factor[4][4] = tie * sigmas[4], math.sqrt(1 - tie * tie) * sigmas[4]
     return tuple(factor[i][j] for i in range(6) for j in range(i + 1))
+
+
+def shown(name: str, value: float | str) -> str:
+    """A coordinate for people.
+
+    >>> shown("altimeter.range_max", 600.0), shown("design", "main_retained")
+    ('600 m', 'main_retained')
+    """
+    if isinstance(value, str):
+        return value
+    found = TABLES.get(name)
+    if found is None:
+        try:
+            found = load_schema().locate(name)[0]
+        except KeyError:
+            return f"{value:g}"
+    return units.brief(value, found.unit)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mcrisk import api, backends, cli, execute, native
+from mcrisk import api, backends, cli, execute, native, results
 
 MISSION = "generic_small"
 
@@ -118,7 +118,7 @@ def test_results_of_another_campaign_are_never_overwritten(mcrisk, no_flights, t
     records = load_schema().record_dtype()
     import numpy as np
 
-    netcdf.write(from_tallies(other, [tally(np.zeros(8, records), 0)]), tmp_path / "kept" / api.RESULTS)
+    netcdf.write(from_tallies(other, [tally(np.zeros(8, records), 0)]), tmp_path / "kept" / results.RESULTS)
     code, _, err = mcrisk("run", MISSION, "--runs", "16", "--out", "kept")
 
     assert code == 2
@@ -498,7 +498,7 @@ def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path):
 
     assert code == 0, err
     assert "\\xdcbung" in out
-    assert (tmp_path / "Übung" / api.RESULTS).is_file()
+    assert (tmp_path / "Übung" / results.RESULTS).is_file()
 
 
 COMMANDS = [
@@ -578,7 +578,7 @@ def test_the_documented_library_works_without_the_command_line(tmp_path):
 
     assert int(result.success_count) == int((records.outcome == "success").sum())
     assert flight.attrs["outcome"] == records.outcome.sel(run=5).item()
-    assert (tmp_path / "kept" / api.RESULTS).is_file()
+    assert (tmp_path / "kept" / results.RESULTS).is_file()
 
 
 def test_examples_of_the_documentation_run():

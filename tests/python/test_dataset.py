@@ -20,7 +20,7 @@ from mcrisk import campaign as campaign_module
 from mcrisk import dataset as dataset_module
 from mcrisk import ledger, netcdf, risk
 from mcrisk.answer import answer
-from mcrisk.campaign import Campaign, Case, slug
+from mcrisk.campaign import Campaign, Case, along_case, slug
 from mcrisk.dataset import campaign_of, from_records, from_samples, from_tallies
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.schema import load_schema
@@ -48,8 +48,8 @@ def records(runs=1000, landed=0.8, seed=1):
 
 
 def campaign(cases=1, seed=2**64 - 1):
-    several = tuple(Case(f"m{i}", bytes([i] * 400), (), "A lander", TOML) for i in range(cases))
-    return Campaign("+".join(case.name for case in several), several, seed, "0" * 64)
+    several, axes = along_case([Case(f"m{i}", bytes([i] * 400), (), "A lander", TOML) for i in range(cases)])
+    return Campaign("+".join(case.name for case in several), several, seed, "0" * 64, axes=axes)
 
 
 def result(cases=1, **kwargs):

@@ -1,0 +1,120 @@
+"""Results that are there already: found by folder, file or campaign, whole or as far as the journal goes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcrisk.errors import InfrastructureError, MistakeError, visible
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from mcrisk.campaign import Campaign
+    from mcrisk.execute import Keep
+
+__all__ = ["RESULTS", "default_folder", "flown_runs", "present", "read_results", "results_file"]
+
+RESULTS = "results.nc"
+
+
+def default_folder(campaign: Campaign) -> Path:
+    """Where a campaign goes without --out."""
+    return Path("mcrisk-runs") / campaign.folder
+
+
+def results_file(target: str) -> Path | None:
+    """The results file that a user means by a folder or a file name; None for a mission."""
+    from mcrisk.config import lies_at
+
+    if target.endswith(".nc"):
+        return Path(target)
+    if lies_at(Path(target)) == "a folder":
+        return Path(target) / RESULTS
+    if os.sep in target and not target.endswith(".toml"):
+        raise MistakeError(f"'{visible(target)}'", "a folder of results, or a mission", "no such folder")
+    return None
+
+
+def read_results(path: Path) -> xr.Dataset:
+    """The dataset of a campaign; refuses other files that mcrisk writes.
+
+    Where a campaign was interrupted, the dataset of what its journal holds, with the attribute `complete` 0.
+    """
+    from mcrisk import netcdf
+    from mcrisk.store import JOURNAL
+
+    if path.name == RESULTS and (path.parent / JOURNAL).is_file() and not _whole(path):
+        return _so_far(path.parent)
+    dataset = netcdf.read(path)
+    if "success_count" not in dataset:
+        raise MistakeError(str(path), "results of a campaign", "single runs", "name the folder, or its results.nc")
+    return dataset
+
+
+def present(folder: Path, campaign: Campaign, runs: int, keep: Keep) -> xr.Dataset | None:
+    """The whole results in a folder, if they are of this campaign and enough; refuses those of another."""
+    from mcrisk import netcdf
+    from mcrisk.api import kept_files
+    from mcrisk.config import lies_at
+
+    if lies_at(folder / RESULTS) != "a file":
+        return None
+    try:
+        found = netcdf.read(folder / RESULTS)
+    except InfrastructureError:
+        return None  # the journal has what it was made from
+    if found.attrs.get("campaign") != campaign.digest:
+        theirs, ours = str(found.attrs.get("campaign", "another kind"))[:8], campaign.digest[:8]
+        raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")
+    have = flown_runs(found)
+    kept = (folder / name for name in kept_files(keep, len(campaign.cases)))
+    return found if have >= runs and all(_keeps(path, campaign, have) for path in kept) else None
+
+
+def flown_runs(dataset: xr.Dataset) -> int:
+    """Runs of each case that was flown, the least of them."""
+    from mcrisk.dataset import design_points
+
+    return min(int(point["runs"]) for point in design_points(dataset))
+
+
+def _keeps(path: Path, campaign: Campaign, runs: int) -> bool:
+    """Whether this file is whole and holds the kept records of just these runs."""
+    from mcrisk import netcdf
+
+    try:
+        attrs = netcdf.read(path).attrs
+    except (InfrastructureError, MistakeError):
+        return False
+    return bool(attrs["campaign"] == campaign.digest and attrs.get("runs_flown") == runs)
+
+
+def _whole(path: Path) -> bool:
+    """Whether the results are there and hold all that the journal was asked for."""
+    from mcrisk import netcdf
+    from mcrisk.store import Store
+
+    try:
+        found = netcdf.read(path)
+    except (InfrastructureError, MistakeError):
+        return False
+    with Store.read(path.parent) as store:
+        return flown_runs(found) >= store.runs
+
+
+def _so_far(folder: Path) -> xr.Dataset:
+    from mcrisk.dataset import from_tallies
+    from mcrisk.schema import load_schema
+    from mcrisk.store import Store
+    from mcrisk.tally import tally
+
+    with Store.read(folder) as store:
+        import numpy as np
+
+        nothing = tally(np.zeros(0, load_schema().record_dtype(store.campaign.real)), 0)
+        tallies = [store.tally(place) or nothing for place in range(len(store.campaign.cases))]
+        dataset = from_tallies(store.campaign, tallies)
+        dataset.attrs |= {"complete": 0, "runs_wanted": store.runs}
+        return dataset

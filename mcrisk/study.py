@@ -1,0 +1,402 @@
+"""A Study: missions along axes of changed parameters. What it asks for is a list of design points.
+
+    title = "RESILIENCE: how early must the range finder see the ground?"
+    missions = ["hakuto_r_m2_late_rangefinder"]
+    runs = 2000
+
+    [axes]                            # a full grid, in this order
+    "altimeter.range_max" = ["0.6 km", "1.2 km", "3 km"]
+    "propulsion.main.thrust" = { from = "360 N", to = "440 N", points = 5 }        # spacing = "log" for equal ratios
+
+    [zip.class]                       # paths that change together, along one dimension of that name
+    "imu.gyro_bias" = ["0.02 deg/h", "1 deg/h"]
+    "imu.accel_bias" = ["20 ug", "300 ug"]
+
+    [designs.main_retained]           # named alternatives; the empty one is the mission itself
+    "guidance.main_off_height" = "0 m"
+
+    [sampling]                        # instead of a grid: points spread over the ranges of [axes]
+    method = "sobol"                  # scrambled Sobol' points (Owen 1998), or latin_hypercube (McKay et al. 1979)
+    points = 64
+
+A path is anything that `Mission.replace` takes: parameters, faults, widths of dispersions, site, guidance choices. All
+points share the same random worlds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from . import config, units
+from .errors import MistakeError, Problems, suggestion, visible
+from .mission import Mission, load
+from .tables import shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Axis", "Point", "Range", "Sampling", "Study", "load_study", "make_study"]
+
+POINTS_LIMIT = 100_000  # design points of a study
+KEYS = ("title", "mission", "missions", "runs", "seed", "axes", "zip", "designs", "sampling")
+Spacing = Literal["linear", "log"]
+Method = Literal["sobol", "latin_hypercube"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Equally spaced values: by difference (linear) or by ratio (log). The ends are texts with units, or SI numbers."""
+
+    start: Any
+    stop: Any
+    points: int = 0  # 0: no grid, only a range to sample from
+    spacing: Spacing = "linear"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension: `columns` of values by path, all of one length, or named alternatives: `labels` and `changes`."""
+
+    dim: str
+    columns: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()  # of named alternatives
+    changes: tuple[Mapping[str, Any], ...] = ()  # of named alternatives
+
+    def __len__(self) -> int:
+        return len(self.labels) or len(next(iter(self.columns.values())))
+
+    def at(self, place: int) -> dict[str, Any]:
+        """The changes at one place."""
+        return dict(self.changes[place]) if self.changes else {path: one[place] for path, one in self.columns.items()}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Points spread over ranges instead of a grid."""
+
+    method: Method
+    points: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """One design point. `coords`: labels by dimension, SI values by path; `place`: index in the grid, row-major."""
+
+    name: str
+    mission: Mission
+    coords: tuple[tuple[str, float | int | str], ...]
+    place: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """Missions along axes. A grid has one dimension for each axis, sampled points have one in all."""
+
+    name: str
+    missions: tuple[Mission, ...]
+    axes: tuple[Axis, ...] = ()
+    sampled: bool = False
+    title: str = ""
+    runs: int | None = None
+    seed: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return tuple(len(axis) for axis in self.axes)
+
+    def __len__(self) -> int:
+        return math.prod(self.shape)
+
+    def points(self) -> list[Point]:
+        """Every design point, the last axis running fastest. Raises the mistakes of all of them together."""
+        found: list[Point] = []
+        problems = Problems()
+        for place, places in enumerate(itertools.product(*(range(len(axis)) for axis in self.axes))):
+            with problems.caught():
+                found.append(self._point(place, places))
+        problems.check()
+        return found
+
+    def _point(self, place: int, places: tuple[int, ...]) -> Point:
+        mission = self.missions[0]
+        changes: dict[str, Any] = {}
+        labels: dict[str, str] = {}
+        for axis, at in zip(self.axes, places, strict=True):
+            if axis.dim == "mission":
+                mission = self.missions[at]
+            if axis.labels:
+                labels[axis.dim] = axis.labels[at]
+            changes |= axis.at(at)
+        changed = mission.replace(changes) if changes else mission
+        coords = {path: _coordinate(changed, path) for axis in self.axes for path in axis.columns}
+        name = _name(mission, labels, coords)
+        return Point(name, changed, (*labels.items(), *coords.items()), place)
+
+
+def load_study(name_or_path: str | Path, changes: Mapping[str, Any] | None = None) -> Study:
+    """The study of a file, or of the bare name of a shipped one; `changes` by path go into all its missions first."""
+    path = config.find(name_or_path, "studies")
+    tree = config.read_toml(path)
+    file = str(path)
+    for key in tree:
+        if key not in KEYS:
+            remedy = suggestion(key, KEYS) or f"known: {', '.join(KEYS)}"
+            raise MistakeError(f"{file}: unknown key '{visible(key)}'", remedy=remedy)
+    names = tree.get("missions", [tree["mission"]] if "mission" in tree else None)
+    if ("mission" in tree) == ("missions" in tree) or not isinstance(names, list) or not names:
+        raise MistakeError(f"{file}: missions", 'one list such as missions = ["hakuto_r_m2"]', units.shown(names))
+    missions: list[Mission] = []
+    problems = Problems()
+    for one in names:
+        with problems.caught():
+            if not isinstance(one, str):
+                raise MistakeError(f"{file}: missions", "names or paths", units.shown(one))
+            beside = path.parent / one
+            mission = load(beside if one.endswith(".toml") and beside.is_file() else one)
+            missions.append(mission.replace(changes) if changes else mission)
+    problems.check()
+    title = tree.get("title", "")
+    if not isinstance(title, str):
+        raise MistakeError(f"{file}: title", "a text", units.shown(title))
+    return make_study(
+        missions,
+        tree.get("axes"),
+        zipped=tree.get("zip"),
+        designs=tree.get("designs"),
+        sampling=tree.get("sampling"),
+        name=path.stem,
+        title=title,
+        runs=_count(tree, "runs", file),
+        seed=_count(tree, "seed", file),
+        file=file,
+    )
+
+
+def make_study(
+    missions: Sequence[Mission],
+    axes: Mapping[str, Any] | None = None,
+    *,
+    zipped: Mapping[str, Any] | None = None,
+    designs: Mapping[str, Any] | None = None,
+    sampling: Mapping[str, Any] | None = None,
+    name: str = "sweep",
+    title: str = "",
+    runs: int | None = None,
+    seed: int | None = None,
+    file: str = "",
+) -> Study:
+    """The study of these missions.
+
+    axes: values by path: a list, or a range {"from", "to", "points", "spacing"}. zipped: name, then lists by path.
+    designs: name, then values by path. sampling: {"method", "points", "seed"}, for ranges instead of lists.
+    Values are unit texts or SI numbers. Raises `MistakeError`.
+    """
+    where = f"{file}: " if file else ""
+    if not missions:
+        raise MistakeError(f"{where}missions", "at least one", "none")
+    tables = {"axes": axes, "zip": zipped, "designs": designs, "sampling": sampling}
+    for key, table in tables.items():
+        if table is not None and not isinstance(table, Mapping):
+            raise MistakeError(f"{where}{key}", f"a table [{key}]", units.shown(table))
+    found: list[Axis] = []
+    problems = Problems()
+    if len(missions) > 1:
+        labels = [one.name for one in missions]
+        if len(set(labels)) < len(labels):
+            raise MistakeError(f"{where}missions", "each mission once", ", ".join(labels))
+        found.append(Axis("mission", labels=tuple(labels), changes=({},) * len(labels)))
+    if designs:
+        with problems.caught():
+            found.append(_designs(missions[0], designs, where))
+    ranges: dict[str, Range] = {}
+    for path, raw in _flat_paths(axes or {}):
+        with problems.caught():
+            at = f"{where}axes: {path}"
+            if isinstance(raw, (Mapping, Range)):
+                one = raw if isinstance(raw, Range) else _range(raw, at)
+                if sampling is not None:
+                    ranges[path] = one
+                else:
+                    found.append(Axis(path, {path: _spaced(missions[0], path, one, at)}))
+            elif sampling is not None:
+                raise MistakeError(at, "a range { from = ..., to = ... }, as [sampling] is stated", units.shown(raw))
+            else:
+                found.append(Axis(path, {path: _values(raw, at)}))
+    for dim, columns in (zipped or {}).items():
+        with problems.caught():
+            found.append(_zipped(dim, columns, where))
+    problems.check()
+    if sampling is not None:
+        found.append(_sampled(missions[0], ranges, _sampling(sampling, where), where))
+    _check_dims(found, where)
+    study = Study(name, tuple(missions), tuple(found), sampling is not None, title, runs, seed)
+    if len(study) > POINTS_LIMIT:
+        raise MistakeError(f"{where}axes", f"at most {POINTS_LIMIT} design points", str(len(study)))
+    return study
+
+
+# -------------------------------------------------------------------------------------------------------------- pieces
+
+
+def _flat_paths(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Values by path: `"altimeter.range_max" = [...]` and `altimeter.range_max = [...]` alike."""
+    found: list[tuple[str, Any]] = []
+    for key, raw in tree.items():
+        path = f"{prefix}.{key}" if prefix else str(key)
+        nested = isinstance(raw, Mapping) and not {"from", "to"} & raw.keys()
+        found += _flat_paths(raw, path) if nested and raw else [(path, raw)]
+    return found
+
+
+def _values(raw: object, at: str) -> tuple[Any, ...]:
+    import numpy as np
+
+    values = raw.tolist() if isinstance(raw, np.ndarray) else raw
+    if not isinstance(values, (list, tuple)) or not values:
+        raise MistakeError(
+            at, 'a list such as ["1 km", "3 km"], or { from = "1 km", to = "3 km", points = 5 }', units.shown(raw)
+        )
+    return tuple(values)
+
+
+def _range(raw: Mapping[str, Any], at: str) -> Range:
+    keys = ("from", "to", "points", "spacing")
+    for key in raw:
+        if key not in keys:
+            raise MistakeError(f"{at}: unknown key '{visible(str(key))}'", remedy=f"known: {', '.join(keys)}")
+    if "from" not in raw or "to" not in raw:
+        raise MistakeError(at, "both from and to", ", ".join(raw))
+    points, spacing = raw.get("points", 0), raw.get("spacing", "linear")
+    if isinstance(points, bool) or not isinstance(points, int) or ("points" in raw and points < 2):
+        raise MistakeError(f"{at}.points", "a whole number of at least 2", units.shown(points))
+    if spacing not in get_args(Spacing):
+        raise MistakeError(f"{at}.spacing", " or ".join(get_args(Spacing)), units.shown(spacing))
+    return Range(raw["from"], raw["to"], points, spacing)
+
+
+def _spread(mission: Mission, path: str, one: Range, share: NDArray[Any], at: str) -> tuple[float | int, ...]:
+    """Values at shares 0 .. 1 of a range, in SI; rounded to 12 digits, so that another libm changes no campaign."""
+    ends = [mission.replace({path: end}).value(path) for end in (one.start, one.stop)]
+    if not all(isinstance(end, (int, float)) for end in ends):
+        raise MistakeError(at, "a list of values: a range needs numbers", units.shown(one.start))
+    low, high = (float(end) for end in ends)
+    if one.spacing == "log":
+        if min(low, high) <= 0:
+            raise MistakeError(at, "ends above zero for log spacing", units.shown(one.start))
+        values = [math.exp(math.log(low) + float(part) * (math.log(high) - math.log(low))) for part in share]
+    else:
+        values = [low + float(part) * (high - low) for part in share]
+    if all(isinstance(end, int) for end in ends):
+        return tuple(round(value) for value in values)
+    return tuple(float(f"{value:.11e}") for value in values)
+
+
+def _spaced(mission: Mission, path: str, one: Range, at: str) -> tuple[float | int, ...]:
+    import numpy as np
+
+    if not one.points:
+        raise MistakeError(f"{at}.points", "how many", "nothing")
+    return _spread(mission, path, one, np.linspace(0, 1, one.points), at)
+
+
+def _zipped(dim: str, columns: object, where: str) -> Axis:
+    at = f"{where}zip.{dim}"
+    if not isinstance(columns, Mapping) or not columns:
+        raise MistakeError(at, f"a table [zip.{dim}] of lists by path", units.shown(columns))
+    found = {path: _values(raw, f"{at}: {path}") for path, raw in _flat_paths(columns)}
+    if len({len(one) for one in found.values()}) > 1:
+        lengths = ", ".join(f"{path}: {len(one)}" for path, one in found.items())
+        raise MistakeError(at, "lists of one length", lengths)
+    return Axis(dim, found)
+
+
+def _designs(mission: Mission, designs: Mapping[str, Any], where: str) -> Axis:
+    changes = []
+    problems = Problems()
+    for label, raw in designs.items():
+        with problems.caught():
+            if not config.NAME.fullmatch(label):
+                raise MistakeError(f"{where}designs", "names of letters, digits, _ - and .", units.shown(label))
+            if not isinstance(raw, Mapping):
+                raise MistakeError(f"{where}designs.{label}", f"a table [designs.{label}]", units.shown(raw))
+            changes.append(dict(_flat_paths(raw)))
+    problems.check()
+    return Axis("design", labels=tuple(designs), changes=tuple(changes))
+
+
+def _sampling(raw: Mapping[str, Any], where: str) -> Sampling:
+    keys = ("method", "points", "seed")
+    for key in raw:
+        if key not in keys:
+            raise MistakeError(
+                f"{where}sampling: unknown key '{visible(str(key))}'", remedy=f"known: {', '.join(keys)}"
+            )
+    method, points, seed = raw.get("method"), raw.get("points"), raw.get("seed", 0)
+    if method not in get_args(Method):
+        raise MistakeError(f"{where}sampling.method", " or ".join(get_args(Method)), units.shown(method))
+    for key, value, least in (("points", points, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least or value > POINTS_LIMIT:
+            raise MistakeError(
+                f"{where}sampling.{key}", f"a whole number from {least} to {POINTS_LIMIT}", units.shown(value)
+            )
+    return Sampling(method, points, seed)  # type: ignore[arg-type]
+
+
+def _sampled(mission: Mission, ranges: Mapping[str, Range], sampling: Sampling, where: str) -> Axis:
+    """Points in the unit cube, stretched over the ranges."""
+    import numpy as np
+    from scipy.stats import qmc
+
+    if not ranges:
+        raise MistakeError(f"{where}sampling", "ranges to sample in [axes]", "none")
+    random = np.random.default_rng(sampling.seed)
+    if sampling.method == "sobol":
+        cube = qmc.Sobol(len(ranges), rng=random).random_base2(math.ceil(math.log2(sampling.points)))[: sampling.points]
+    else:
+        cube = qmc.LatinHypercube(len(ranges), rng=random).random(sampling.points)
+    columns = {}
+    for (path, one), share in zip(ranges.items(), cube.T, strict=True):
+        at = f"{where}axes: {path}"
+        if one.points:
+            raise MistakeError(f"{at}.points", "nothing: [sampling] says how many", str(one.points))
+        columns[path] = _spread(mission, path, one, share, at)
+    return Axis("case", columns)
+
+
+def _check_dims(axes: Sequence[Axis], where: str) -> None:
+    """Each dimension and each path once, and no dimension called like a path of another axis."""
+    seen: dict[str, str] = {}
+    for axis in axes:
+        for name in dict.fromkeys((axis.dim, *axis.columns)):
+            if name in seen:
+                raise MistakeError(f"{where}axes", "each path and name once", f"{name} twice")
+            seen[name] = axis.dim
+
+
+def _coordinate(mission: Mission, path: str) -> float | int | str:
+    """The SI value at a path, as a dataset can hold it."""
+    value = mission.value(path)
+    if isinstance(value, (str, int, float)):
+        return value
+    return " ".join(f"{one:.6g}" for one in value)
+
+
+def _name(mission: Mission, labels: Mapping[str, str], coords: Mapping[str, Any]) -> str:
+    """`hakuto_r_m2: design main_retained, altimeter.range_max 600 m`."""
+    parts = [f"{dim} {label}" for dim, label in labels.items() if dim != "mission"]
+    parts += [f"{path} {shown(path, value)}" for path, value in coords.items()]
+    return f"{mission.name}: {', '.join(parts)}" if parts else mission.name
+
+
+def _count(tree: Mapping[str, Any], key: str, file: str) -> int | None:
+    value = tree.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise MistakeError(f"{file}: {key}", "a whole number", units.shown(value))
+    return value
