@@ -111,7 +111,14 @@ def test_kept_records_come_back_from_their_files(campaign, flown):
 # ---- ends of processes
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "end",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 def test_whatever_ends_a_process_the_next_one_gives_the_undisturbed_results(campaign, tmp_path, end):
     """Three processes ended at instants of their flight, drawn from a fixed seed, then one that is left alone."""
     folder, runs = tmp_path / "store", 6000
