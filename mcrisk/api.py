@@ -43,20 +43,12 @@ def run(
     mission: what `mcrisk.load` returns, a path, or the name of a shipped mission. seed: 0 .. 2^64 - 1.
     out: a folder to write `results.nc` and the kept records to. Nothing else is written.
     """
-    from mcrisk.backends import announce
-
     runs, seed = _checked(runs, seed, backend)
     interval(0, 1, confidence, method)  # refuses a wrong confidence or method before the flights
     missions = _missions(mission)
     device = _backend(backend)
     campaign = state(missions, seed, device.real)
-    folder = None if out is None else Path(out)
-    if folder:
-        check_folder(folder)
-    announce(backend)
-    return fly(
-        campaign, runs, device, confidence=confidence, method=method, keep=keep, folder=folder, progress=progress
-    )
+    return _fly_into(campaign, runs, device, backend, confidence, method, keep, out, progress)
 
 
 def sweep(
@@ -90,9 +82,27 @@ def sweep(
     study = make_study(_missions(mission), axes, zipped=zipped, designs=designs, sampling=sampling)
     device = _backend(backend)
     campaign = state_study(study, seed, device.real)
+    return _fly_into(campaign, runs, device, backend, confidence, method, keep, out, progress)
+
+
+def _fly_into(
+    campaign: Campaign,
+    runs: int,
+    device: AbstractBackend,
+    backend: str,
+    confidence: float,
+    method: Method,
+    keep: Keep,
+    out: str | Path | None,
+    progress: Progress | None,
+) -> xr.Dataset:
+    """Fly a campaign once its folder is known to take the results and the choice of the device is told."""
+    from mcrisk.backends import announce
+
     folder = None if out is None else Path(out)
     if folder:
         check_folder(folder)
+    announce(backend)
     return fly(
         campaign, runs, device, confidence=confidence, method=method, keep=keep, folder=folder, progress=progress
     )
