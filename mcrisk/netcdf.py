@@ -12,15 +12,16 @@ import io
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import xarray as xr
 
 from mcrisk.errors import InfrastructureError, MistakeError
 
-__all__ = ["content_digest", "read", "write"]
+__all__ = ["content_digest", "placed", "read", "write"]
 
 FILE_BYTES = 8 << 30  # largest file read
 
@@ -29,6 +30,8 @@ def write(dataset: xr.Dataset, path: Path) -> None:
     """Write a netCDF file whole or not at all: beside its place, synced, then moved there."""
     complete = dataset.copy()
     complete.attrs = dataset.attrs | {"content_digest": content_digest(dataset)}
+    if not dataset.attrs.get("complete", 1):  # the file is whole, the campaign in it is not
+        complete.attrs["provisional"] = np.int8(1)
     complete.attrs |= {"checksum": _checksum(complete), "complete": np.int8(1)}
     encoding: dict[str, Any] = {}
     for name, one in complete.variables.items():
@@ -44,20 +47,27 @@ def write(dataset: xr.Dataset, path: Path) -> None:
             encoding[str(name)] = {"zlib": True, "complevel": 4, "shuffle": True}
     content = io.BytesIO()
     complete.to_netcdf(content, engine="h5netcdf", encoding=encoding)
+    with placed(path, remedy="free space, or choose --out") as file:
+        file.write(content.getbuffer())
+
+
+@contextlib.contextmanager
+def placed(path: Path, remedy: str) -> Iterator[BinaryIO]:
+    """A new file beside `path`, synced and moved there at the end; after any failure what was there is there."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         with beside.open("xb") as file:
             temporary = beside
-            file.write(content.getbuffer())
+            yield file
         _sync(temporary)
         temporary.replace(path)
         temporary = None
         _sync(path.parent)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise InfrastructureError(f"{path}: not written ({reason})", remedy="free space, or choose --out") from error
+        raise InfrastructureError(f"{path}: not written ({reason})", remedy=remedy) from error
     finally:
         if temporary:
             with contextlib.suppress(OSError):
@@ -82,6 +92,8 @@ def read(path: Path) -> xr.Dataset:
         raise InfrastructureError(f"{path}: not a complete results file of mcrisk", remedy=remedy)
     if not intact:
         raise InfrastructureError(f"{path}: its content is not what was written (checksum)", remedy=remedy)
+    if dataset.attrs.get("provisional", 0):
+        dataset.attrs["complete"] = 0
     return dataset
 
 
