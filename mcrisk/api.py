@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from mcrisk.campaign import Campaign, state
+from mcrisk.clusterfile import OWN, ClusterSpec
 from mcrisk.errors import MistakeError, visible
+from mcrisk.flight import Keep
+from mcrisk.goal import Goal
 from mcrisk.risk import CONFIDENCE, Method, interval
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from mcrisk.backends import AbstractBackend
-    from mcrisk.execute import Keep, Progress
+    from mcrisk.execute import Progress
     from mcrisk.mission import Mission
-    from mcrisk.store import Store
 
 __all__ = ["RUNS", "check_folder", "fly", "kept_files", "records", "replay", "replay_case", "run", "sweep"]
 
@@ -35,20 +37,27 @@ def run(
     confidence: float = CONFIDENCE,
     method: Method = "clopper-pearson",
     keep: Keep = "none",
+    precision: float | str | None = None,
+    timeout: float | None = None,
+    cluster: str | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """The landing risk of a mission, or of several on the same random worlds (along `case`).
 
     mission: what `mcrisk.load` returns, a path, or the name of a shipped mission. seed: 0 .. 2^64 - 1.
-    out: a folder to write `results.nc` and the kept records to. Nothing else is written.
+    precision: stop at this width of the success interval, such as 0.01 or "1 %"; `runs` is the most then, and the
+    interval is a confidence sequence, which may be looked at again and again. timeout: [s], begin nothing after it.
+    cluster: a scheduler's address or a cluster file, by default this machine. out: a folder for journal, results.nc and
+    kept records; without it nothing is written.
     """
     runs, seed = _checked(runs, seed, backend)
     interval(0, 1, confidence, method)  # refuses a wrong confidence or method before the flights
     missions = _missions(mission)
     device = _backend(backend)
     campaign = state(missions, seed, device.real)
-    return _fly_into(campaign, runs, device, backend, confidence, method, keep, out, progress)
+    goal = Goal(runs, keep, _width(precision), confidence)
+    return _fly_into(campaign, goal, device, backend, cluster, method, out, progress, timeout)
 
 
 def sweep(
@@ -64,6 +73,9 @@ def sweep(
     confidence: float = CONFIDENCE,
     method: Method = "clopper-pearson",
     keep: Keep = "none",
+    precision: float | str | None = None,
+    timeout: float | None = None,
+    cluster: str | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -73,6 +85,7 @@ def sweep(
     {"from": "0.5 km", "to": "5 km", "points": 5, "spacing": "log"}: a full grid. zipped: name, then lists by path that
     change together. designs: name, then values by path. sampling: {"method": "sobol" | "latin_hypercube", "points": n,
     "seed": s} spreads n points over the ranges instead. One dim for each axis, `mission` first where there are several.
+    The rest as in `run`.
     """
     from mcrisk.campaign import state_study
     from mcrisk.study import make_study
@@ -82,30 +95,36 @@ def sweep(
     study = make_study(_missions(mission), axes, zipped=zipped, designs=designs, sampling=sampling)
     device = _backend(backend)
     campaign = state_study(study, seed, device.real)
-    return _fly_into(campaign, runs, device, backend, confidence, method, keep, out, progress)
+    goal = Goal(runs, keep, _width(precision), confidence)
+    return _fly_into(campaign, goal, device, backend, cluster, method, out, progress, timeout)
 
 
 def _fly_into(
     campaign: Campaign,
-    runs: int,
+    goal: Goal,
     device: AbstractBackend,
     backend: str,
-    confidence: float,
+    cluster: str | None,
     method: Method,
-    keep: Keep,
     out: str | Path | None,
     progress: Progress | None,
+    timeout: float | None,
 ) -> xr.Dataset:
     """Fly a campaign once its folder is known to take the results and the choice of the device is told."""
     from mcrisk.backends import announce
+    from mcrisk.clusterfile import read_cluster
 
     folder = None if out is None else Path(out)
+    goal.check(len(campaign.cases))
+    spec = read_cluster(cluster or "")
     if folder:
         check_folder(folder)
-    announce(backend)
+    if spec.kind == "local":
+        announce(backend)
     return fly(
-        campaign, runs, device, confidence=confidence, method=method, keep=keep, folder=folder, progress=progress
-    )
+        campaign, goal, device if spec.kind in OWN else backend, method=method, folder=folder, progress=progress,
+        cluster=spec, timeout=timeout,
+    )  # fmt: skip
 
 
 def records(mission: Mission | str | Path, runs: int = RUNS, seed: int = 0, *, backend: str = "auto") -> xr.Dataset:
@@ -113,14 +132,16 @@ def records(mission: Mission | str | Path, runs: int = RUNS, seed: int = 0, *, b
     from mcrisk import dataset
     from mcrisk.backends import announce
     from mcrisk.execute import execute
+    from mcrisk.store import Store
 
     runs, seed = _checked(runs, seed, backend)
     missions = [_one(mission)]
     device = _backend(backend)
     campaign = state(missions, seed, device.real)
     announce(backend)
-    flown = execute(campaign, runs, device, keep="all")
-    return dataset.from_records(campaign, 0, *flown.kept[0])
+    with Store.written(None, campaign, Goal(runs, "all")) as store:
+        execute(campaign, store.goal, device, store=store)
+        return dataset.from_records(campaign, 0, *store.kept(0))
 
 
 def replay(mission: Mission | str | Path, run: int, seed: int = 0) -> xr.Dataset:
@@ -151,57 +172,47 @@ def replay_case(campaign: Campaign, run: int, case: int = 0) -> xr.Dataset:
 
 def fly(
     campaign: Campaign,
-    runs: int,
-    device: AbstractBackend,
+    goal: Goal | int,
+    device: AbstractBackend | str,
     *,
-    confidence: float = CONFIDENCE,
     method: Method = "clopper-pearson",
-    keep: Keep = "none",
     folder: Path | None = None,
     progress: Progress | None = None,
+    cluster: ClusterSpec | None = None,
+    timeout: float | None = None,
+    force_lock: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> xr.Dataset:
-    """The dataset of a campaign flown on a device, written to `folder` with the kept records if one is given.
+    """The dataset of a campaign, written to `folder` with the kept records if one is given.
 
+    device: a backend of this process, or the name of one for the workers of a cluster. What a time limit left unflown
+    is missing in the dataset, whose attribute `complete` is 0 then, and no results.nc is written.
     Refuses kernels other than those the campaign states.
     """
-    check_kernel(campaign)
-    if folder is None:
-        return _flown(campaign, runs, device, confidence, method, keep, progress)
-
-    from mcrisk.store import Store
-
-    with Store.written(folder, campaign, runs) as store:
-        return _flown(campaign, runs, device, confidence, method, keep, progress, store)
-
-
-def _flown(
-    campaign: Campaign,
-    runs: int,
-    device: AbstractBackend,
-    confidence: float,
-    method: Method,
-    keep: Keep,
-    progress: Progress | None,
-    store: Store | None = None,
-) -> xr.Dataset:
     from mcrisk import dataset, netcdf
     from mcrisk.execute import execute
-    from mcrisk.results import RESULTS
+    from mcrisk.results import RESULTS, reached
+    from mcrisk.store import Store
 
-    flown = execute(campaign, runs, device, keep=keep, progress=progress, store=store)
-    result = dataset.from_tallies(
-        campaign, flown.tallies, backend=device.name, elapsed=flown.elapsed, confidence=confidence, method=method
-    )
-    result.attrs["device"] = device.describe()
-    if store:
-        store.commit()
-        for case, name in enumerate(kept_files(keep, len(campaign.cases))):
-            netcdf.write(
-                dataset.from_records(campaign, case, *flown.kept[case], flown=flown.tallies[case].runs),
-                store.folder / name,
-            )
-        netcdf.write(result, store.folder / RESULTS)
-    return result
+    check_kernel(campaign)
+    goal = goal if isinstance(goal, Goal) else Goal(goal)
+    with Store.written(folder, campaign, goal, force_lock=force_lock) as store:
+        flown = execute(
+            campaign, goal, device, progress=progress, store=store, cluster=cluster, timeout=timeout, tell=tell
+        )
+        result = dataset.from_tallies(
+            campaign, map(store.tally, range(len(campaign.cases))), backend=flown.backend, elapsed=flown.elapsed,
+            confidence=goal.confidence, method="confidence-sequence" if goal.precision else method,
+        )  # fmt: skip
+        result.attrs["device"] = flown.described
+        if not reached(result, goal):
+            result.attrs |= {"complete": 0, "runs_wanted": goal.runs}
+        elif folder:
+            for case, name in enumerate(kept_files(goal.keep, len(campaign.cases))):
+                runs = int(flown.tally(case).runs)
+                netcdf.write(dataset.from_records(campaign, case, *store.kept(case), flown=runs), folder / name)
+            netcdf.write(result, folder / RESULTS)
+        return result
 
 
 def check_kernel(campaign: Campaign) -> None:
@@ -247,10 +258,9 @@ def kept_files(keep: Keep, cases: int) -> list[str]:
 def _checked(runs: SupportsIndex, seed: SupportsIndex, backend: str = "auto") -> tuple[int, int]:
     """runs and seed as Python's own whole numbers, whose sums never overflow; refuses what is none."""
     from mcrisk.backends import check_name
-    from mcrisk.execute import check_runs
 
     numbers = _whole("runs", runs), _whole("seed", seed)
-    check_runs(numbers[0])
+    Goal(numbers[0]).check()
     check_name(backend)
     return numbers
 
@@ -263,6 +273,13 @@ def _whole(name: str, value: SupportsIndex) -> int:
     if number is None or isinstance(value, bool):
         raise MistakeError(name, "a whole number", visible(repr(value)))
     return number
+
+
+def _width(precision: float | str | None) -> float | None:
+    """The width of an interval as a fraction."""
+    from mcrisk import units
+
+    return None if precision is None else units.parse(precision, "", "precision")
 
 
 def _backend(name: str) -> AbstractBackend:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mcrisk.study import Study
 
 __all__ = [
-    "SCHEMA_VERSION", "SEED_LIMIT", "Axis", "Campaign", "Case", "Impossible", "along_case", "state", "state_study",
+    "SCHEMA_VERSION", "SEED_LIMIT", "Axis", "Campaign", "Case", "Impossible", "case_axis", "state", "state_study",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1  # of datasets, JSON answers and digests
@@ -170,17 +170,14 @@ def state(missions: Sequence[Mission], seed: int = 0, real: int = 4) -> Campaign
         Point(name, mission, (), place)
         for place, (mission, name) in enumerate(zip(missions, _names(missions), strict=True))
     ]
-    designed, impossible = _designed(points, real)
-    cases, axes = along_case(designed)
+    cases, impossible = _designed(points, real)
     name = cases[0].name + (f"+{len(cases) - 1}" if len(cases) > 1 else "")
-    return _campaign(name, cases, impossible, axes, seed, real)
+    return _campaign(name, cases, impossible, case_axis([point.name for point in points]), seed, real)
 
 
-def along_case(cases: Sequence[Case]) -> tuple[tuple[Case, ...], tuple[Axis, ...]]:
-    """These cases one after the other, and the axis `case` on which they lie; a single one needs none."""
-    placed = tuple(replace(case, place=place) for place, case in enumerate(cases))
-    axis = Axis("case", len(placed), (("case", tuple(case.name for case in placed)),))
-    return placed, (axis,) if len(placed) > 1 else ()
+def case_axis(names: Sequence[str]) -> tuple[Axis, ...]:
+    """The axis `case` on which missions lie, impossible ones too; a single one needs none."""
+    return (Axis("case", len(names), (("case", tuple(names)),)),) if len(names) > 1 else ()
 
 
 def state_study(study: Study, seed: int = 0, real: int = 4) -> Campaign:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -19,7 +19,7 @@ from mcrisk.campaign import SCHEMA_VERSION, Campaign
 from mcrisk.errors import MistakeError
 from mcrisk.risk import CONFIDENCE, Method, interval
 from mcrisk.schema import Field, load_schema
-from mcrisk.tally import GROUPS, RESOLUTION, Scatter, Tally, bin_edges, tally
+from mcrisk.tally import BINS, GROUPS, RESOLUTION, Scatter, Tally, bin_edges, tally
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +29,7 @@ __all__ = [
     "QUANTILES",
     "campaign_of",
     "design_points",
+    "flown_counts",
     "from_records",
     "from_samples",
     "from_tallies",
@@ -48,33 +49,41 @@ Variables = dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]]
 
 def from_tallies(
     campaign: Campaign,
-    tallies: Sequence[Tally],
+    tallies: Iterable[Tally | None],
     *,
     backend: str = "",
     elapsed: float = 0.0,
     confidence: float = CONFIDENCE,
-    method: Method = "clopper-pearson",
+    method: Method | Literal["confidence-sequence"] = "clopper-pearson",
 ) -> xr.Dataset:
     """The dataset of a campaign, one tally per case in order; one dim per axis of a sweep, `case` for several missions.
 
-    At an impossible design there are no runs, and `impossible` tells why.
+    At an impossible design there are no runs, and `impossible` tells why. Tallies are taken one at a time: those of
+    thousands of cases never are in memory together.
     """
     if not campaign.cases:
         raise MistakeError("campaign", "at least one case", "none")
     axes = campaign.axes
-    occupied = [one.bins for each in tallies for named in each.metrics.values() for one in named.values()]
-    bins = np.unique(np.concatenate([np.zeros(0, np.uint16), *occupied]))
-    found = {
-        case.place: _variables(one, bins, confidence, method) for case, one in zip(campaign.cases, tallies, strict=True)
-    }
+    empty = tally(np.zeros(0, load_schema().record_dtype(campaign.real)), 0)
+    nothing = _variables(empty, confidence, method)
+    histograms = _Histograms()
+    found = {}
+    for case, summed in zip(campaign.cases, tallies, strict=True):
+        if summed is not None:
+            found[case.place] = _variables(summed, confidence, method)
+            histograms.add(case.place, summed)
     dims, shape = tuple(axis.dim for axis in axes), tuple(axis.size for axis in axes)
-    nothing = _variables(tally(np.zeros(0, load_schema().record_dtype(campaign.real)), 0), bins, confidence, method)
     parts = [found.get(place, nothing) for place in range(math.prod(shape))]
     stacked: Variables = {
         name: ((*dims, *own), np.stack([part[name][1] for part in parts]).reshape(shape + np.shape(value)), attrs)
         for name, (own, value, attrs) in nothing.items()
-        if name != "metric_histogram" or len(parts) * np.asarray(value).nbytes <= HISTOGRAM_LIMIT
     }
+    bins = histograms.bins(len(parts))
+    if (histogram := histograms.dense(len(parts), bins)) is not None:
+        about = {"long_name": "runs by bin of fixed edges bin_lower, bin_upper", "units": "1", "resolution": RESOLUTION}
+        stacked["metric_histogram"] = (
+            (*dims, "group", "metric", "bin"), histogram.reshape(*shape, *histogram.shape[1:]), about
+        )  # fmt: skip
     blocks = np.zeros((len(parts), len(campaign.cases[0].params)), np.uint8)
     names, reasons = (np.full(len(parts), "", object) for _ in range(2))
     for case in campaign.cases:
@@ -109,8 +118,51 @@ def from_tallies(
     return dataset
 
 
-def _variables(tally: Tally, bins: NDArray[np.uint16], confidence: float, method: Method) -> Variables:
-    """The variables of one case."""
+class _Histograms:
+    """The histograms of many cases, as they are stored until all occupied bins are known; none where they are large."""
+
+    def __init__(self) -> None:
+        self.sparse: dict[int, list[tuple[NDArray[np.uint16], NDArray[np.int64]]]] = {}
+        self.occupied = np.zeros(BINS, bool)
+        self.size = 0  # [byte]
+
+    def add(self, place: int, tally: Tally) -> None:
+        """Those of one case."""
+        own = [(one.bins, one.counts) for named in tally.metrics.values() for one in named.values()]
+        for bins, _ in own:
+            self.occupied[bins] = True
+        self.size += sum(bins.nbytes + counts.nbytes for bins, counts in own)
+        if self.size <= HISTOGRAM_LIMIT:
+            self.sparse[place] = own
+        else:
+            self.sparse.clear()
+
+    def bins(self, places: int) -> NDArray[np.uint16]:
+        """All occupied bins, ascending; none where the histograms are left out."""
+        return np.flatnonzero(self.occupied).astype(np.uint16) if self._fit(places) else np.zeros(0, np.uint16)
+
+    def dense(self, places: int, bins: NDArray[np.uint16]) -> NDArray[np.int64] | None:
+        """(places, group, metric, bin), or None where that is large."""
+        rows = len(_metrics()) * len(GROUPS)
+        if not self._fit(places):
+            return None
+        whole = np.zeros((places, rows, len(bins)), np.int64)
+        for place, own in self.sparse.items():
+            for row, (occupied, counts) in enumerate(own):
+                whole[place, row, np.searchsorted(bins, occupied)] = counts
+        return whole.reshape(places, len(GROUPS), len(_metrics()), len(bins))
+
+    def _fit(self, places: int) -> bool:
+        dense = places * len(_metrics()) * len(GROUPS) * int(self.occupied.sum()) * 8
+        return max(self.size, dense) <= HISTOGRAM_LIMIT
+
+
+def _metrics() -> list[Field]:
+    return [one for one in load_schema().record_fields.values() if one.metric]
+
+
+def _variables(tally: Tally, confidence: float, method: Method | Literal["confidence-sequence"]) -> Variables:
+    """The variables of one case, less its histograms."""
     outcomes = load_schema().enums["Outcome"]
     order = list(outcomes.members.values())
     causes = list(load_schema().enums["Cause"].members.values())
@@ -118,6 +170,14 @@ def _variables(tally: Tally, bins: NDArray[np.uint16], confidence: float, method
     counts = tally.counts[np.ix_(order, causes)]
     by_outcome = counts.sum(axis=1)
     landed = int(by_outcome[list(outcomes).index("success")])
+    stopped = {}
+    if method == "confidence-sequence":  # of a campaign that stopped by its figures: valid at any number of runs
+        from mcrisk.sequence import confidence_sequence
+
+        success = confidence_sequence(landed, runs, confidence)
+        stopped, method = {"interval_method": method}, "clopper-pearson"
+    else:
+        success = interval(landed, runs, confidence, method)
     intervals = np.array([interval(int(count), runs, confidence, method) for count in by_outcome])
     share = {"units": "1", "confidence": confidence, "interval_method": method}
 
@@ -129,11 +189,7 @@ def _variables(tally: Tally, bins: NDArray[np.uint16], confidence: float, method
         return np.array([[getattr(one, what) for one in tally.metrics[group].values()] for group in GROUPS], np.float64)
 
     moments = [list(tally.metrics[group].values()) for group in GROUPS]
-    histogram = np.zeros((len(GROUPS), len(moments[0]), len(bins)), np.int64)
-    for group, named in enumerate(moments):
-        for metric, one in enumerate(named):
-            histogram[group, metric, np.searchsorted(bins, one.bins)] = one.counts
-    quantiles = np.array([[[one.quantile(level) for level in QUANTILES] for one in named] for named in moments])
+    quantiles = np.array([[one.quantiles(QUANTILES) for one in named] for named in moments])
     per_group = ("group", "metric")
     own = {"units_by": "metric_unit", "units": "given by metric_unit"}
     ellipses = [_ellipse(tally.scatter[group]) for group in GROUPS]
@@ -150,8 +206,8 @@ def _variables(tally: Tally, bins: NDArray[np.uint16], confidence: float, method
         ),
         "success_interval": (
             ("bound",),
-            np.array(interval(landed, runs, confidence, method)),
-            share | {"long_name": "interval of the success probability"},
+            np.array(success),
+            share | {"long_name": "interval of the success probability"} | stopped,
         ),
         "outcome_count": (("outcome",), by_outcome, about("runs by outcome")),
         "outcome_probability": (
@@ -180,11 +236,6 @@ def _variables(tally: Tally, bins: NDArray[np.uint16], confidence: float, method
             quantiles,
             own | {"long_name": "quantile, from the histogram", "resolution": RESOLUTION},
         ),
-        "metric_histogram": (
-            (*per_group, "bin"),
-            histogram,
-            about("runs by bin of fixed edges bin_lower, bin_upper", resolution=RESOLUTION),
-        ),
         "landing_center": (
             ("group", "direction"),
             np.array([tally.scatter[group].mean for group in GROUPS]),
@@ -210,7 +261,7 @@ def _variables(tally: Tally, bins: NDArray[np.uint16], confidence: float, method
 
 def _coordinates(bins: NDArray[np.uint16]) -> dict[str, Any]:
     schema = load_schema()
-    metrics = [one for one in schema.record_fields.values() if one.metric]
+    metrics = _metrics()
     lower, upper = bin_edges(bins)
 
     def words(dim: str, values: Sequence[str], text: str) -> tuple[tuple[str], NDArray[np.object_], dict[str, str]]:
@@ -293,6 +344,13 @@ def design_points(dataset: xr.Dataset) -> list[xr.Dataset]:
     ]
 
 
+def flown_counts(dataset: xr.Dataset) -> list[tuple[int, int]]:
+    """Runs and landings of each case, in the order of the campaign."""
+    runs, landed = (dataset[name].values.reshape(-1) for name in ("runs", "success_count"))
+    places = [one["place"] if runs.size > 1 else 0 for one in json.loads(dataset.attrs["statement"])["cases"]]
+    return [(int(runs[place]), int(landed[place])) for place in places]
+
+
 # -------------------------------------------------------------------------------------------------- records and replays
 
 
@@ -321,6 +379,7 @@ def from_records(
     )
     flown = len(runs) if flown is None else flown
     dataset.attrs = _provenance(campaign) | {"title": f"runs of {campaign.cases[case].name}", "runs_flown": flown}
+    dataset.attrs["case_number"] = case
     return dataset
 
 

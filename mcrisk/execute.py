@@ -1,249 +1,499 @@
-"""Batches of a campaign over the cores of this machine: the only file that imports dask.
+"""Batches of a campaign to workers, and their results into the store.
 
-The kernel holds no Python lock, so dask's threads keep every core busy without starting a process or opening a port:
-the first answer does not wait for a cluster. Batches take about half a second each, by the measured rate, and no result
-depends on how they are cut.
+Each worker has its own few batches before it, a second of work for each of its threads, cut by the rate that it showed;
+towards the end they become smaller, so that all workers end together. No result depends on how the runs are cut.
+
+What fails is told apart. A worker that is gone, hangs or is of another mcrisk loses its batches to the others. A batch
+that fails again and again is cut in halves, down to the run that is to blame; that run is reported as a failure of the
+machine, never as a lost lander, and all the others are flown.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mcrisk.errors import InfrastructureError, MistakeError
-from mcrisk.schema import load_schema
-from mcrisk.tally import Tally, merge, tally
+from mcrisk.errors import InfrastructureError, McriskError
+from mcrisk.flight import KEEPS, Keep, Result, Work, Worker, fly, hello, identity, lent
+from mcrisk.goal import RUNS_LIMIT, Goal
+from mcrisk.store import Failure, Store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mcrisk.backends import AbstractBackend
     from mcrisk.campaign import Campaign
-    from mcrisk.store import Store
+    from mcrisk.cluster import Cluster
+    from mcrisk.clusterfile import ClusterSpec
+    from mcrisk.tally import Tally
 
-__all__ = ["KEEPS", "RUNS_LIMIT", "Flown", "Keep", "check_runs", "execute", "foretell"]
+__all__ = ["KEEPS", "RUNS_LIMIT", "Flown", "Keep", "Progress", "execute", "flying", "foretell"]
 
-Keep = Literal["none", "losses", "all"]
-KEEPS: tuple[Keep, ...] = get_args(Keep)
-RUNS_LIMIT = 10**12  # [run] per case: decades of computing; more is a slip of the pen
-KEPT_LIMIT = 4 << 30  # [byte] of records kept in memory
 TILE = 16  # runs the CPU flies side by side: batches are multiples of it
-CASE_BYTES = 60_000  # [byte] of one design point in a compressed file of results
-PILOT = 128  # [run] of the first batches, which measure the rate
+CASE_BYTES = 12_000  # [byte] of one design point in a compressed file of results
+BATCH_BYTES = 6_000  # [byte] of one batch in the journal
+PILOT = 128  # [run] of the first batch of a worker, which measures its rate
+GPU_PILOT = 1 << 14
 BATCH_SECONDS = 0.5
-WAVE = 24  # batches per worker planned at a time: sizes follow the rate, and few results wait in memory
+LEAST_SECONDS = 0.05  # of the last batches
+GROWTH = 8  # times the runs of its last batch, at most
+AHEAD = 2  # batches for each thread of a worker: one flown, one waiting
+KEPT_RUNS = 1 << 16  # [run] of a batch whose records are sent
+STRIKES = 2  # failures of a batch after which it is cut in halves
+PATIENCE = 30.0  # times the expected time of a batch before its worker is taken to hang
+PATIENCE_SECONDS = 60.0  # and at least this
+POISONED = 20  # runs found to fail before the campaign is given up
+STRIKES_IN_A_ROW = 100  # failures without one success before the campaign is given up
+REFRESH_SECONDS = 1.0  # between two looks at who the workers are
+DRAIN_SECONDS = 5.0  # for batches under way to end after an interruption
+WAIT_SECONDS = 10.0  # without a worker before that is said
 
-Progress = Callable[[int, Sequence[Tally | None]], None]
+Tell = Callable[[str], None]
+
+
+class Progress(Protocol):
+    """What hears how far a campaign is: runs and landings of a case so far."""
+
+    def __call__(self, case: int, runs: int, landed: int) -> None: ...
+
+    def held(self, case: int, runs: int, landed: int) -> None: ...
 
 
 @dataclass(frozen=True)
 class Flown:
-    """What a campaign's runs gave: per case its tally and the kept records with their run numbers."""
+    """The store that holds what was flown, and how long that took."""
 
-    tallies: tuple[Tally, ...]
-    kept: tuple[tuple[NDArray[np.uint64], NDArray[np.void]], ...]
+    store: Store
+    cases: int
     elapsed: float  # [s]
+    backend: str  # cpu, gpu, or cpu+gpu
+    described: str  # of the devices
+
+    def tally(self, case: int) -> Tally:
+        """The sum over the runs of a case."""
+        found = self.store.tally(case)
+        if found is None:
+            raise InfrastructureError(f"case {case} has no runs in its journal")
+        return found
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """The sums of all cases; of thousands of them this is large."""
+        return [self.tally(case) for case in range(self.cases)]
+
+    @property
+    def kept(self) -> list[tuple[NDArray[np.uint64], NDArray[np.void]]]:
+        """Run numbers and kept records of each case."""
+        return [self.store.kept(case) for case in range(self.cases)]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
-    """Runs first, ..., first + count - 1 of one case: the unit of work."""
+    """Runs first, ..., stop - 1 of one case, and how often flying them failed."""
 
-    case: int
+    place: int
     first: int
-    count: int
+    stop: int
+    strikes: int = 0
+    reason: str = ""
+
+    @property
+    def count(self) -> int:
+        return self.stop - self.first
 
 
-@dataclass(frozen=True)
-class Result:
-    batch: Batch
-    tally: Tally
-    runs: NDArray[np.uint64]
-    records: NDArray[np.void]
-    seconds: float
+@dataclass
+class Hand:
+    """One worker: what it is, its threads, its rate, what it is at."""
 
+    address: str
+    threads: int
+    what: Worker
+    rate: float = 0.0  # [run/s] of one thread
+    largest: int = 0  # [run] of its batches so far
+    at: dict[int, tuple[Batch, float]] = field(default_factory=dict)  # by ticket, with the time it was sent
 
-def check_runs(runs: int, cases: int = 1, keep: Keep = "none") -> None:
-    """Refuse, before anything is computed, a number of runs that cannot be meant or whose records cannot be kept."""
-    if runs < 1:
-        raise MistakeError("runs", "a whole number of at least 1", str(runs))
-    if runs > RUNS_LIMIT:
-        raise MistakeError("runs", f"at most {RUNS_LIMIT:.0e}".replace("e+", "e"), f"{float(runs):.3g}")
-    if keep not in KEEPS:
-        raise MistakeError("keep", " or ".join(KEEPS), repr(keep))
-    needed = runs * cases * load_schema().record_bytes()
-    if keep == "all" and needed > KEPT_LIMIT:
-        remedy = "keep losses, or fly fewer runs; any single run can be replayed by its number"
-        raise MistakeError(
-            "keep all", f"records of at most {KEPT_LIMIT >> 30} GiB", f"{needed / 2**30:.0f} GiB", remedy
-        )
+    @property
+    def limit(self) -> int:
+        """Batches before it at most."""
+        return AHEAD * self.threads
 
 
 def execute(
     campaign: Campaign,
-    runs: int,
-    backend: AbstractBackend,
+    goal: Goal | int,
+    backend: AbstractBackend | str,
     *,
-    keep: Keep = "none",
     progress: Progress | None = None,
     workers: int | None = None,
     batch: int | None = None,
     cases: int | None = None,
     store: Store | None = None,
+    cluster: ClusterSpec | None = None,
+    timeout: float | None = None,
+    tell: Tell = lambda text: None,
 ) -> Flown:
-    """Fly runs 0, ..., runs - 1 of every case. `progress` hears of each batch: runs done, tallies so far.
+    """Fly what a campaign still lacks of its goal. `progress` hears of each batch: case, runs and landings so far.
 
-    workers: threads, by default one per core, and one for a GPU. batch: a fixed number of runs per batch.
-    cases: only the first so many. store: what it holds already is not flown again, and every batch is noted there.
+    backend: a device of this process, or its name for the workers of a cluster to choose. workers: threads, by default
+    one for each core. batch: a fixed number of runs. cases: only the first so many. store: what it holds already is not
+    flown again, and every batch is noted there. timeout: [s] after which no more is begun.
+
+    Raises `InfrastructureError` for runs that no worker could fly, when all others are flown.
     """
+    goal = goal if isinstance(goal, Goal) else Goal(goal)
     cases = cases or len(campaign.cases)
-    check_runs(runs, cases, keep)
-    workers = workers or _workers(backend)
-    start = time.perf_counter()
-    tallies: list[Tally | None] = [None] * cases
-    kept: list[list[tuple[NDArray[np.uint64], NDArray[np.void]]]] = [[] for _ in range(cases)]
-    held = 0
-    gaps = [[(0, runs)] for _ in range(cases)]
-    if store:
-        store.forget(keep)
-        tallies = [store.tally(case) for case in range(cases)]
-        gaps = [store.gaps(case, runs) for case in range(cases)]
-    done = sum(one.runs for one in tallies if one)
-
-    def fly(one: Batch) -> Result:
-        begun = time.perf_counter()
-        records = backend.run(campaign.cases[one.case].params, campaign.seed, one.first, one.count)
-        summed = tally(records, one.first)
-        chosen = _chosen(records, keep)
-        numbers = chosen.astype(np.uint64) + np.uint64(one.first)
-        return Result(one, summed, numbers, records[chosen], time.perf_counter() - begun)
-
-    def collect(result: Result) -> None:
-        nonlocal done, held
-        case = result.batch.case
-        before = tallies[case]
-        tallies[case] = result.tally if before is None else merge([before, result.tally])
-        done += result.batch.count
-        if store:
-            store.add(
-                case, result.batch.first, result.batch.count, result.tally, keep=keep, runs=result.runs,
-                records=result.records, worker=backend.name, seconds=result.seconds,
-            )  # fmt: skip
-        else:
-            kept[case].append((result.runs, result.records))
-            held += result.records.nbytes
-        if held > KEPT_LIMIT:
-            text = f"the kept records outgrew {KEPT_LIMIT >> 30} GiB after {done} runs"
-            raise InfrastructureError(text, remedy="keep none, or fly fewer runs")
-        if progress:
-            progress(done, tuple(tallies))
-
-    plan = _Plan(gaps)
-    measured = batch is None and backend.name == "cpu"
-    size = batch or (min(PILOT, backend.batch) if measured else backend.batch)
-    width = workers
-    with ThreadPoolExecutor(workers) as pool:  # our own: dask's is kept, and its threads do not survive a fork
-        while wave := plan.take(width, size, workers if measured else 0):
-            seconds = _fly_wave(fly, wave, pool, collect)
-            if measured:
-                rate = sum(one.count for one in wave) / max(sum(seconds), 1e-6)  # [run/s] of one worker
-                size = max(TILE, int(rate * BATCH_SECONDS) // TILE * TILE)
-            width = min(2 * width, workers * WAVE)
-    return Flown(
-        tallies=tuple(one for one in tallies if one is not None),
-        kept=tuple((store.kept(case) if store else None) or _in_order(parts) for case, parts in enumerate(kept)),
-        elapsed=time.perf_counter() - start,
-    )
+    goal.check(cases)
+    start = time.monotonic()
+    with ExitStack() as open_:
+        if store is None:
+            store = open_.enter_context(Store.written(None, campaign, goal))
+        store.forget(goal.keep)
+        name = backend if isinstance(backend, str) else backend.name
+        if not isinstance(backend, str) and name != "gpu":  # a GPU is for its own process
+            name = open_.enter_context(lent(backend))
+        dispatch = Dispatch(campaign, goal, store, cases, name, batch, progress, tell)
+        if timeout is not None:
+            dispatch.ends = start + timeout
+        if dispatch.plan():
+            with flying(backend, cluster, workers, tell) as crew:
+                dispatch.fly(crew)
+        store.commit()
+        used, described = dispatch.devices(backend)
+        if failures := store.failures():
+            raise _failed(campaign, failures)
+        return Flown(store, cases, time.monotonic() - start, used, described)
 
 
-def foretell(campaign: Campaign, runs: int, backend: AbstractBackend, keep: Keep = "none") -> dict[str, Any]:
-    """What flying this campaign would take, by the rate of a short flight: designs, runs, time [s], size of results."""
-    workers = _workers(backend)
-    pilot = execute(campaign, min(runs, PILOT * workers), backend, workers=workers, cases=1)
-    rate = pilot.tallies[0].runs / pilot.elapsed
-    whole = runs * len(campaign.cases)
-    record = load_schema().record_bytes() if keep == "all" else 0
+@contextmanager
+def flying(
+    backend: AbstractBackend | str, cluster: ClusterSpec | None, workers: int | None, tell: Tell
+) -> Iterator[Cluster]:
+    """The workers that fly: those of a cluster, or of this machine."""
+    from mcrisk.cluster import connected
+    from mcrisk.clusterfile import ClusterSpec
+
+    device = backend if isinstance(backend, str) else backend.name
+    with connected(cluster or ClusterSpec(), device, workers or _cores(), tell) as crew:
+        yield crew
+
+
+def foretell(campaign: Campaign, goal: Goal, backend: AbstractBackend) -> dict[str, Any]:
+    """What flying this campaign would take, by the rate of a short flight: designs, runs, time [s], bytes on disk."""
+    from mcrisk.schema import load_schema
+
+    workers = _cores() if backend.name == "cpu" else 1
+    pilot = min(goal.runs, (PILOT if backend.name == "cpu" else backend.batch) * workers)
+    flown = execute(campaign, Goal(pilot), backend, workers=workers, cases=1)
+    rate = flown.tally(0).runs / flown.elapsed
+    whole = goal.runs * len(campaign.cases)
+    record = load_schema().record_bytes() if goal.keep == "all" else 0
+    batches = len(campaign.cases) * max(1.0, goal.runs / max(rate / workers * BATCH_SECONDS, 1.0))
     return {
         "cases": len(campaign.cases),
         "impossible": len(campaign.impossible),
-        "runs": runs,
+        "runs": goal.runs,
         "runs_in_all": whole,
         "runs_per_s": rate,
         "seconds": whole / rate,
-        "bytes": len(campaign.cases) * CASE_BYTES + whole * record,
+        "bytes": round(len(campaign.cases) * CASE_BYTES + batches * BATCH_BYTES) + whole * record,
     }
 
 
-class _Plan:
-    """The runs still to be flown, case by case: (case, first, stop), the next ones last."""
+class Dispatch:
+    """Who flies what: the runs that are left, the workers, and what is before each of them."""
 
-    def __init__(self, gaps: Sequence[Sequence[tuple[int, int]]]) -> None:
-        self.left = [(case, *gap) for case, own in enumerate(gaps) for gap in own][::-1]
+    def __init__(
+        self,
+        campaign: Campaign,
+        goal: Goal,
+        store: Store,
+        cases: int,
+        backend: str,
+        batch: int | None,
+        progress: Progress | None,
+        tell: Tell,
+    ) -> None:
+        self.campaign, self.goal, self.store, self.cases, self.backend = campaign, goal, store, cases, backend
+        self.batch, self.progress, self.tell = batch, progress, tell
+        self.ends = float("inf")
+        self.runs, self.landed = (counted[:cases] for counted in store.counts())
+        self.hands: dict[str, Hand] = {}
+        self.owners: dict[int, Hand] = {}  # of batches under way, by ticket
+        self.asked: dict[int, tuple[str, int]] = {}  # who was greeted: address and threads, by ticket
+        self.refused: dict[str, str] = {}
+        self.left: list[Batch] = []  # the next one last
+        self.remaining = 0  # [run]
+        self.poisoned = self.strikes_in_a_row = 0
+        self.succeeded = False
+        self.used: dict[str, set[str]] = {}
+        self.serial = itertools.count()
+        if progress:
+            for case in np.flatnonzero(self.runs):
+                progress.held(int(case), int(self.runs[case]), int(self.landed[case]))
 
-    def take(self, batches: int, size: int, sharers: int = 0) -> list[Batch]:
-        """The next batches. The last ones are cut so that all `sharers` end together, in whole tiles."""
-        remaining = sum(stop - first for _, first, stop in self.left)
-        if sharers and remaining <= batches * size:
-            share = -(-remaining // sharers)
-            parts = max(-(-share // size), 1)  # batches per worker
-            size = max(-(-share // (parts * TILE)), 1) * TILE
-            batches = remaining
-        return list(self._cut(batches, size))
+    # ------------------------------------------------------------------------------------------------ the plan
 
-    def _cut(self, batches: int, size: int) -> Iterator[Batch]:
-        while batches and self.left:
-            case, first, stop = self.left.pop()
-            count = min(size, stop - first)
-            if first + count < stop:
-                self.left.append((case, first + count, stop))
-            batches -= 1
-            yield Batch(case, first, count)
+    def plan(self) -> bool:
+        """Line up what the goal lacks; whether anything is."""
+        left = []
+        for case in range(self.cases):
+            target = self.goal.target(int(self.runs[case]), int(self.landed[case]))
+            left += [Batch(case, first, stop) for first, stop in self.store.gaps(case, target)]
+        self.left = left[::-1]
+        self.remaining = sum(one.count for one in left)
+        return bool(left)
+
+    def fly(self, crew: Cluster) -> None:
+        """Fly until the goal is reached, the time is up, or an interruption; what is under way then is awaited."""
+        self.crew = crew
+        try:
+            while True:
+                self._stage()
+                if self.goal.precision is None or time.monotonic() > self.ends or not self.plan():
+                    return
+        except KeyboardInterrupt:
+            self.tell("interrupted: batches under way are awaited; once more ends at once")
+            self.left.clear()
+            until = time.monotonic() + DRAIN_SECONDS
+            while self.owners and time.monotonic() < until:
+                self._receive(0.2)
+            raise
+        finally:
+            for ticket in self.owners:
+                self.crew.cancel(ticket)
+
+    def _stage(self) -> None:
+        """Fly what is lined up."""
+        seen = waited = time.monotonic()
+        self._refresh()
+        while self.left or self.owners:
+            now = time.monotonic()
+            if now > self.ends:
+                self.left.clear()
+                self.remaining = 0
+            if now - seen > REFRESH_SECONDS:
+                seen = now
+                self._refresh()
+                self._find_hung(now)
+            if self.hands:
+                waited = now
+            elif now - waited > WAIT_SECONDS:
+                waited = now + 5 * WAIT_SECONDS  # say it once a minute
+                self._say_nobody()
+            self._send()
+            self._receive(0.2)
+
+    def _say_nobody(self) -> None:
+        if self.refused:
+            address, reason = next(iter(self.refused.items()))
+            raise InfrastructureError(f"no worker of {self.crew.described} can be used: {address}: {reason}")
+        self.tell(f"{self.crew.described} has no worker yet; waiting")
+
+    # ------------------------------------------------------------------------------------------------ workers
+
+    def _refresh(self) -> None:
+        """Greet new workers, and take back what those that are gone were at."""
+        present = self.crew.workers()
+        for address in [one for one in self.hands if one not in present]:
+            self._lose(self.hands[address], f"worker {address} is gone", restart=False)
+        greeted = {address for address, _ in self.asked.values()}
+        for ticket, (address, _) in list(self.asked.items()):
+            if address not in present:
+                self.crew.cancel(ticket)
+                del self.asked[ticket]
+        for address, threads in present.items():
+            if address not in self.hands and address not in greeted and address not in self.refused:
+                self.asked[self.crew.submit(hello, self.backend, address, priority=1)] = address, threads
+
+    def _admit(self, address: str, threads: int, what: Worker | None, error: BaseException | None) -> None:
+        if what is not None and what.identity == identity():
+            threads = threads if what.device == "cpu" else 1
+            self.hands[address] = Hand(address, threads, what)
+            return
+        if what is None and error is None:
+            return  # gone again
+        from mcrisk import __version__
+
+        if what is not None:
+            code = "" if what.version != __version__ else f" with other code or kernels ({what.identity[:8]})"
+            reason = f"mcrisk {what.version}{code} on {what.host}, this is {__version__} ({identity()[:8]})"
+        elif isinstance(error, McriskError):
+            reason = str(error)
+        else:
+            reason = f"it has no mcrisk {__version__} ({error})"
+        self.refused[address] = reason
+        self.tell(f"worker {address} is refused: {reason}; install there what is installed here")
+
+    def _lose(self, hand: Hand, reason: str, restart: bool) -> None:
+        """A worker is gone or unusable: its batches go to others."""
+        del self.hands[hand.address]
+        for ticket in list(hand.at):
+            batch, _ = hand.at.pop(ticket)
+            del self.owners[ticket]
+            self.crew.cancel(ticket)
+            self._strike(batch, reason)
+        if restart and not self.crew.restart(hand.address):
+            self.refused[hand.address] = reason
+            self.crew.retire(hand.address)
+
+    def _find_hung(self, now: float) -> None:
+        for hand in list(self.hands.values()):
+            if not hand.at:
+                continue
+            batch, sent = min(hand.at.values(), key=lambda one: one[1])
+            expected = AHEAD * max(batch.count / hand.rate if hand.rate else 0.0, BATCH_SECONDS)
+            if now - sent > max(PATIENCE_SECONDS, PATIENCE * expected):
+                reason = f"no answer from worker {hand.address} for {now - sent:.0f} s"
+                self.tell(f"{reason}: its batches go to others")
+                self._lose(hand, reason, restart=True)
+
+    # ------------------------------------------------------------------------------------------------ batches
+
+    def _send(self) -> None:
+        """Give every worker as much as it should have before it, by turns."""
+        speed = sum(hand.rate * hand.threads for hand in self.hands.values())
+        threads = sum(hand.threads for hand in self.hands.values())
+        idle = list(self.hands.values())
+        while self.left and idle:
+            idle = [hand for hand in idle if self._takes(hand)]
+            for hand in idle:
+                if self.left and self._takes(hand):
+                    self._send_to(hand, self._cut(self._size(hand, speed, threads)))
+
+    def _takes(self, hand: Hand) -> bool:
+        """Whether a worker should have the next batch; one that may kill its worker is alone with it."""
+        if not hand.at:
+            return True
+        suspects = [self.left[-1], *(batch for batch, _ in hand.at.values())] if self.left else []
+        return len(hand.at) < hand.limit and all(batch.strikes < STRIKES for batch in suspects)
+
+    def _send_to(self, hand: Hand, batch: Batch) -> None:
+        case = self.campaign.cases[batch.place]
+        work = Work(
+            batch.place,
+            batch.first,
+            batch.count,
+            case.params,
+            self.campaign.seed,
+            self.goal.keep,
+            self.backend,
+            identity(),
+        )
+        ticket = self.crew.submit(fly, work, hand.address, priority=-next(self.serial))
+        hand.at[ticket] = batch, time.monotonic()
+        self.owners[ticket] = hand
+
+    def _size(self, hand: Hand, speed: float, threads: int) -> int:
+        """Runs of the next batch of a worker."""
+        if self.batch:
+            return self.batch
+        if not hand.rate or speed <= 0:
+            pilot = PILOT if hand.what.device == "cpu" else GPU_PILOT
+            under_way = sum(batch.count for one in self.hands.values() for batch, _ in one.at.values())
+            size = min(pilot, -(-(self.remaining + under_way) // threads))
+        else:
+            seconds = self.remaining / speed / AHEAD
+            size = int(hand.rate * min(max(seconds, LEAST_SECONDS), BATCH_SECONDS))
+            size = min(size, GROWTH * hand.largest)
+        size = min(size, hand.what.batch, KEPT_RUNS if self.goal.keep != "none" else size)
+        return max(-(-size // TILE), 1) * TILE
+
+    def _cut(self, size: int) -> Batch:
+        """The next batch, of at most so many runs."""
+        batch = self.left.pop()
+        if batch.count > size:
+            middle = batch.first + size
+            self.left.append(replace(batch, first=middle))
+            batch = replace(batch, stop=middle)
+        self.remaining -= batch.count
+        return batch
+
+    def _receive(self, timeout: float) -> None:
+        for one in self.crew.deliveries(timeout):
+            if one.ticket in self.asked:
+                self._admit(*self.asked.pop(one.ticket), one.value, one.error)
+                continue
+            hand = self.owners.pop(one.ticket)
+            batch, _ = hand.at.pop(one.ticket)
+            if isinstance(one.value, Result):
+                self._collect(hand, batch, one.value)
+            elif isinstance(one.error, McriskError) and one.error.exit_code != InfrastructureError.exit_code:
+                raise one.error
+            else:
+                self._strike(batch, str(one.error) if one.error else f"worker {hand.address} was lost")
+
+    def _collect(self, hand: Hand, batch: Batch, result: Result) -> None:
+        """Note what a batch gave."""
+        self.succeeded, self.strikes_in_a_row = True, 0
+        rate = result.count / max(result.seconds, 1e-6)
+        hand.rate = rate if not hand.rate else 0.5 * (hand.rate + rate)
+        hand.largest = max(hand.largest, result.count)
+        self.used.setdefault(hand.what.device, set()).add(hand.what.described)
+        try:
+            fresh = self.store.add(result)
+        except InfrastructureError as error:  # damaged on its way
+            self._strike(batch, str(error))
+            return
+        if not fresh:
+            return
+        case = result.place
+        self.runs[case] += result.count
+        self.landed[case] += result.landings
+        if self.runs[case] >= self.goal.target(int(self.runs[case]), int(self.landed[case])):
+            self.store.settle(case)
+        if self.progress:
+            self.progress(case, int(self.runs[case]), int(self.landed[case]))
+
+    def _strike(self, batch: Batch, reason: str) -> None:
+        """A batch failed: it is tried again, then halved, and a single run is given up."""
+        batch.strikes, batch.reason = batch.strikes + 1, reason
+        self.strikes_in_a_row += 1
+        if self.strikes_in_a_row > STRIKES_IN_A_ROW:
+            text = f"{self.strikes_in_a_row} batches failed one after the other, at last run {batch.first}: {reason}"
+            raise InfrastructureError(text, remedy="what is flown is kept; the same command goes on")
+        if batch.strikes <= STRIKES:
+            again = [batch]
+        elif batch.count > 1:
+            middle = (batch.first + batch.stop) // 2
+            again = [
+                Batch(batch.place, middle, batch.stop, STRIKES, reason),
+                Batch(batch.place, batch.first, middle, STRIKES, reason),
+            ]
+        else:
+            again = []
+            self.store.fail(Failure(batch.place, batch.first, batch.count, reason))
+            self.poisoned += 1
+            if self.poisoned >= (POISONED if self.succeeded else 1):
+                text = f"{self.poisoned} runs cannot be flown, such as run {batch.first}: {reason}"
+                raise InfrastructureError(text, remedy="what is flown is kept; the same command goes on")
+        self.left += again
+        self.remaining += sum(one.count for one in again)
+
+    def devices(self, backend: AbstractBackend | str) -> tuple[str, str]:
+        """What flew: device names, and their descriptions."""
+        if not self.used:
+            return (backend, "") if isinstance(backend, str) else (backend.name, backend.describe())
+        return "+".join(sorted(self.used)), "; ".join(sorted(set().union(*self.used.values())))
 
 
-def _fly_wave(
-    fly: Callable[[Batch], Result], wave: list[Batch], pool: ThreadPoolExecutor, collect: Callable[[Result], None]
-) -> list[float]:
-    """Fly these batches, handing over each result as it comes; their durations [s]."""
-    from dask.threaded import get
+def _failed(campaign: Campaign, failures: Sequence[Failure]) -> InfrastructureError:
+    from mcrisk.ledger import runs_told
 
-    durations: list[float] = []
-
-    def finished(key: str, result: Result, graph: Any, state: dict[str, Any], worker: Any) -> None:
-        durations.append(result.seconds)
-        collect(result)
-        state["cache"][key] = None  # merged: the batch itself is not kept
-
-    graph = {f"batch-{place}": (fly, one) for place, one in enumerate(wave)}
-    get(graph, list(graph), pool=pool, callbacks=[(None, None, None, finished, None)])
-    return durations
+    one = failures[0]
+    case = f" of {campaign.cases[one.place].name}" if len(campaign.cases) > 1 else ""
+    told = f"{runs_told(sum(one.count for one in failures))} could not be flown, all others are"
+    text = f"{told}: run {one.first}{case}: {one.reason}"
+    return InfrastructureError(text, remedy="the same command tries them again")
 
 
-def _chosen(records: NDArray[np.void], keep: Keep) -> NDArray[np.intp]:
-    """Positions of the records to keep."""
-    if keep == "all":
-        return np.arange(len(records))
-    if keep == "losses":
-        return np.flatnonzero(records["outcome"] != load_schema().enums["Outcome"]["success"])
-    return np.zeros(0, np.intp)
-
-
-def _in_order(parts: list[tuple[NDArray[np.uint64], NDArray[np.void]]]) -> tuple[NDArray[np.uint64], NDArray[np.void]]:
-    if not parts:
-        return np.zeros(0, np.uint64), np.zeros(0, load_schema().record_dtype())
-    runs = np.concatenate([runs for runs, _ in parts])
-    order = np.argsort(runs)
-    return runs[order], np.concatenate([records for _, records in parts])[order]
-
-
-def _workers(backend: AbstractBackend) -> int:
-    """One thread per core this process may use; a GPU takes its batches one at a time."""
-    if backend.name != "cpu":
-        return 1
+def _cores() -> int:
     from mcrisk.backends.cpu import cores
 
     return cores()

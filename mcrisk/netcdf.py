@@ -37,9 +37,9 @@ def write(dataset: xr.Dataset, path: Path) -> None:
     for name, one in complete.variables.items():
         if one.dtype == object and one.ndim == 1 and not 0 < one.size <= 1000:  # an empty one would lose its type
             members = sorted(set(one.values.tolist()))
-            codes = np.searchsorted(members, one.values.astype(str)).astype(np.int16)
+            codes = np.searchsorted(members, one.values.astype(str)).astype(np.int32)
             attrs = one.attrs | {
-                "flag_values": np.arange(len(members), dtype=np.int16),
+                "flag_values": np.arange(len(members), dtype=np.int32),
                 "flag_names": "\n".join(members),
             }
             complete[name] = (one.dims, codes, attrs)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from mcrisk.campaign import Campaign
-    from mcrisk.execute import Keep
+    from mcrisk.goal import Goal
 
-__all__ = ["RESULTS", "default_folder", "flown_runs", "present", "read_results", "results_file"]
+__all__ = ["RESULTS", "default_folder", "flown_runs", "present", "reached", "read_results", "results_file"]
 
 RESULTS = "results.nc"
 
@@ -53,7 +53,7 @@ def read_results(path: Path) -> xr.Dataset:
     return dataset
 
 
-def present(folder: Path, campaign: Campaign, runs: int, keep: Keep) -> xr.Dataset | None:
+def present(folder: Path, campaign: Campaign, goal: Goal) -> xr.Dataset | None:
     """The whole results in a folder, if they are of this campaign and enough; refuses those of another."""
     from mcrisk import netcdf
     from mcrisk.api import kept_files
@@ -68,26 +68,35 @@ def present(folder: Path, campaign: Campaign, runs: int, keep: Keep) -> xr.Datas
     if found.attrs.get("campaign") != campaign.digest:
         theirs, ours = str(found.attrs.get("campaign", "another kind"))[:8], campaign.digest[:8]
         raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")
-    have = flown_runs(found)
-    kept = (folder / name for name in kept_files(keep, len(campaign.cases)))
-    return found if have >= runs and all(_keeps(path, campaign, have) for path in kept) else None
+    kept = (folder / name for name in kept_files(goal.keep, len(campaign.cases)))
+    enough = reached(found, goal) and all(_keeps(path, campaign, found) for path in kept)
+    return found if enough else None
+
+
+def reached(dataset: xr.Dataset, goal: Goal) -> bool:
+    """Whether every case has all the runs that a goal asks for."""
+    from mcrisk.dataset import flown_counts
+
+    return all(goal.target(runs, landed) <= runs for runs, landed in flown_counts(dataset))
 
 
 def flown_runs(dataset: xr.Dataset) -> int:
     """Runs of each case that was flown, the least of them."""
-    from mcrisk.dataset import design_points
+    from mcrisk.dataset import flown_counts
 
-    return min(int(point["runs"]) for point in design_points(dataset))
+    return min(runs for runs, _ in flown_counts(dataset))
 
 
-def _keeps(path: Path, campaign: Campaign, runs: int) -> bool:
+def _keeps(path: Path, campaign: Campaign, results: xr.Dataset) -> bool:
     """Whether this file is whole and holds the kept records of just these runs."""
     from mcrisk import netcdf
+    from mcrisk.dataset import flown_counts
 
     try:
         attrs = netcdf.read(path).attrs
     except (InfrastructureError, MistakeError):
         return False
+    runs = flown_counts(results)[int(attrs.get("case_number", 0))][0]
     return bool(attrs["campaign"] == campaign.digest and attrs.get("runs_flown") == runs)
 
 
@@ -101,20 +110,15 @@ def _whole(path: Path) -> bool:
     except (InfrastructureError, MistakeError):
         return False
     with Store.read(path.parent) as store:
-        return flown_runs(found) >= store.runs
+        return reached(found, store.goal)
 
 
 def _so_far(folder: Path) -> xr.Dataset:
+    """What the journal of a campaign holds now, marked as incomplete."""
     from mcrisk.dataset import from_tallies
-    from mcrisk.schema import load_schema
     from mcrisk.store import Store
-    from mcrisk.tally import tally
 
     with Store.read(folder) as store:
-        import numpy as np
-
-        nothing = tally(np.zeros(0, load_schema().record_dtype(store.campaign.real)), 0)
-        tallies = [store.tally(place) or nothing for place in range(len(store.campaign.cases))]
-        dataset = from_tallies(store.campaign, tallies)
-        dataset.attrs |= {"complete": 0, "runs_wanted": store.runs}
+        dataset = from_tallies(store.campaign, map(store.tally, range(len(store.campaign.cases))))
+        dataset.attrs |= {"complete": 0, "runs_wanted": store.goal.runs}
         return dataset

@@ -1,26 +1,26 @@
 """The store of a campaign: one folder with its statement, a journal of finished batches, and what is derived from them.
 
-    journal.sqlite    statement, Params bytes of every case, one row for each finished batch
-    records/          kept records, one file for each batch
+    journal.sqlite    statement, Params bytes of every case, a row for each finished batch, their sums
+    records/          kept records, in chunks
     results.nc        the dataset, when all that was asked for is flown
     lock              who writes
 
 Every batch is committed with its checksum before it counts; a process killed at any instant loses the batches of its
-last quarter of a second, never more, and the next one flies just these. The journal keeps SQLite's rollback mode: its
-write-ahead log is unsafe on network file systems.
+last quarter of a second, never more, and the next one flies just these. Sums of many batches are folded into one row,
+so that a journal of a million batches is read as fast as one of a hundred. The journal keeps SQLite's rollback mode:
+its write-ahead log is unsafe on network file systems. Without a folder the journal is in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import socket
 import sqlite3
 import time
-import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,28 +28,56 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mcrisk.campaign import SCHEMA_VERSION, Campaign
+from mcrisk.chunks import Chunks, Segment
+from mcrisk.encoding import decode, encode
 from mcrisk.errors import InfrastructureError, MistakeError
+from mcrisk.flight import checksum, landings
+from mcrisk.goal import KEPT_LIMIT, Goal
+from mcrisk.lock import locked
 from mcrisk.tally import Tally, merge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mcrisk.execute import Keep
+    from mcrisk.flight import Result
 
-__all__ = ["JOURNAL", "Store"]
+__all__ = ["JOURNAL", "RECORDS", "Failure", "Store"]
 
-JOURNAL, LOCK, RECORDS = "journal.sqlite", "lock", "records"
+JOURNAL, RECORDS = "journal.sqlite", "records"
+JOURNAL_VERSION = 2
 COMMIT_SECONDS = 0.25  # [s] between two commits: what a killed process can lose
-MERGED = 64  # tallies summed at a time
+FOLD = 64  # rows of sums that become one
+SETTLED = 100  # level of the sum of a whole case
 TABLES = """
-CREATE TABLE campaign (digest TEXT NOT NULL, statement TEXT NOT NULL, version INTEGER NOT NULL, runs INTEGER NOT NULL);
+CREATE TABLE campaign (statement TEXT NOT NULL, goal TEXT NOT NULL, checksum BLOB NOT NULL);
 CREATE TABLE params (place INTEGER PRIMARY KEY, block BLOB NOT NULL);
 CREATE TABLE batches (
-    place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, tally BLOB NOT NULL, checksum BLOB NOT NULL,
-    keep TEXT NOT NULL, records BLOB, worker TEXT NOT NULL, seconds REAL NOT NULL, finished TEXT NOT NULL,
+    place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, landings INTEGER NOT NULL, landed BLOB,
+    checksum BLOB NOT NULL, keep TEXT NOT NULL, chunk INTEGER, at INTEGER, size INTEGER, digest BLOB,
+    worker TEXT NOT NULL, seconds REAL NOT NULL, finished TEXT NOT NULL,
     PRIMARY KEY (place, first)
 ) WITHOUT ROWID;
+CREATE TABLE sums (
+    place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, level INTEGER NOT NULL,
+    content BLOB NOT NULL, checksum BLOB NOT NULL,
+    PRIMARY KEY (place, first)
+) WITHOUT ROWID;
+CREATE TABLE failures (
+    place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (place, first)
+) WITHOUT ROWID;
+CREATE TABLE looks (requirement TEXT NOT NULL, place INTEGER NOT NULL, look TEXT NOT NULL, at TEXT NOT NULL);
 """
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Runs that no worker could fly, whatever was tried."""
+
+    place: int
+    first: int
+    count: int
+    reason: str
 
 
 class Store:
@@ -59,191 +87,387 @@ class Store:
     `InfrastructureError` for a journal that cannot be read or written.
     """
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, campaign: Campaign, runs: int) -> None:
-        self.folder, self.campaign, self.runs = folder, campaign, runs
+    def __init__(self, folder: Path | None, connection: sqlite3.Connection, campaign: Campaign, goal: Goal) -> None:
+        self.folder, self.campaign, self.goal = folder, campaign, goal
         self._connection = connection
         self._committed = time.monotonic()
+        self._loose: Counter[int] = Counter()
+        self._chunks = Chunks(folder / RECORDS if folder else None)
+
+    # ------------------------------------------------------------------------------------------------ opening
 
     @classmethod
     @contextmanager
-    def written(cls, folder: Path, campaign: Campaign, runs: int) -> Iterator[Store]:
-        """The store of a campaign for writing, made where there is none; `runs` of each case are wanted."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder), _told(folder):
-            connection = sqlite3.connect(folder / JOURNAL, isolation_level="IMMEDIATE", timeout=30.0)
-            connection.execute("PRAGMA synchronous = FULL")
-            try:
-                store = cls._filled(folder, connection, campaign, runs)
-                yield store
-                store.commit()
-            except KeyboardInterrupt:
-                connection.commit()
-                raise
-            finally:
-                connection.close()
+    def written(
+        cls, folder: Path | None, campaign: Campaign, goal: Goal, *, force_lock: bool = False
+    ) -> Iterator[Store]:
+        """The store of a campaign for writing, made where there is none; the goal is that of now."""
+        if folder is None:
+            yield cls._filled(None, sqlite3.connect(":memory:", isolation_level="IMMEDIATE"), campaign, goal)
+            return
+        with _told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder, force_lock):
+                connection = sqlite3.connect(folder / JOURNAL, isolation_level="IMMEDIATE", timeout=60.0)
+                store = None
+                try:
+                    connection.execute("PRAGMA synchronous = FULL")
+                    _check(connection)
+                    store = cls._filled(folder, connection, campaign, goal)
+                    yield store
+                    store.commit()
+                except BaseException:
+                    if store:
+                        with suppress(sqlite3.Error, OSError):
+                            store.commit()  # what is finished stays, whatever ended the rest
+                    raise
+                finally:
+                    if store:
+                        store._chunks.close()
+                    connection.close()
 
     @classmethod
     @contextmanager
     def read(cls, folder: Path) -> Iterator[Store]:
-        """The store in a folder, for reading; others may write meanwhile."""
+        """The store in a folder, for reading; another process may write meanwhile."""
         if not (folder / JOURNAL).is_file():
             raise MistakeError(str(folder), "a folder of results", "no journal there")
         with _told(folder):
-            connection = sqlite3.connect(f"file:{folder / JOURNAL}?mode=ro", uri=True, timeout=30.0)
+            connection = _opened(folder / JOURNAL)
             try:
                 yield cls(folder, connection, *_stated(connection, folder))
             finally:
                 connection.close()
 
     @classmethod
-    def _filled(cls, folder: Path, connection: sqlite3.Connection, campaign: Campaign, runs: int) -> Store:
-        known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'campaign'").fetchone()
-        if known is None:
+    def _filled(cls, folder: Path | None, connection: sqlite3.Connection, campaign: Campaign, goal: Goal) -> Store:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0 and not _tables(connection):
             with connection:
+                connection.execute("BEGIN IMMEDIATE")
                 for statement in TABLES.split(";"):
                     connection.execute(statement)
                 described = json.dumps(campaign.describe(), sort_keys=True)
-                row = (campaign.digest, described, SCHEMA_VERSION, runs)
-                connection.execute("INSERT INTO campaign VALUES (?, ?, ?, ?)", row)
+                row = (described, goal.to_text(), _sealed(described, goal.to_text()))
+                connection.execute("INSERT INTO campaign VALUES (?, ?, ?)", row)
                 blocks = [(place, case.params) for place, case in enumerate(campaign.cases)]
                 connection.executemany("INSERT INTO params VALUES (?, ?)", blocks)
-        present, wanted = _stated(connection, folder)
+                connection.execute(f"PRAGMA user_version = {JOURNAL_VERSION}")
+        present, _ = _stated(connection, folder)
         if present.digest != campaign.digest:
-            remedy = "choose another --out"
-            raise MistakeError(
-                str(folder), f"campaign {campaign.digest[:8]}", f"results of {present.digest[:8]}", remedy
-            )
-        if runs > wanted:
-            with connection:
-                connection.execute("UPDATE campaign SET runs = ?", (runs,))
-        return cls(folder, connection, campaign, max(runs, wanted))
+            ours, theirs = campaign.digest[:8], present.digest[:8]
+            raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")
+        with connection:
+            (described,) = connection.execute("SELECT statement FROM campaign").fetchone()
+            sealed = (goal.to_text(), _sealed(described, goal.to_text()))
+            connection.execute("UPDATE campaign SET goal = ?, checksum = ?", sealed)
+        return cls(folder, connection, present, goal)
 
-    def add(
-        self,
-        place: int,
-        first: int,
-        count: int,
-        tally: Tally,
-        *,
-        keep: str = "none",
-        runs: NDArray[np.uint64] | None = None,
-        records: NDArray[np.void] | None = None,
-        worker: str = "",
-        seconds: float = 0.0,
-    ) -> None:
-        """Note a finished batch; a batch delivered twice counts once."""
-        content = zlib.compress(json.dumps(tally.to_dict(), separators=(",", ":")).encode(), 6)
-        kept = None
-        if keep != "none" and runs is not None and records is not None:
-            kept = self._keep(place, first, count, runs, records)
-        row = (place, first, count, content, _checksum(place, first, count, content), keep, kept, worker, seconds)
+    # ------------------------------------------------------------------------------------------------ writing
+
+    def add(self, result: Result) -> bool:
+        """Note a finished batch; False where its runs are there already, as after a second delivery.
+
+        Refuses one that was damaged on its way.
+        """
+        place, first, count = result.place, result.first, result.count
+        if result.checksum != checksum(place, first, count, result.landings, result.content, result.landed):
+            raise InfrastructureError(f"the result of runs {first} to {first + count - 1} was damaged on its way")
+        if self._holds(place, first, first + count):
+            return False
+        segment = Segment() if result.records is None else self._chunks.add(result.records)
+        noted = (place, first, count, result.landings, result.landed)
+        digest = _row_checksum(noted, result.keep, segment)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._connection.execute("INSERT OR IGNORE INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, now))
+        row = (*noted, digest, result.keep, *segment, result.worker, result.seconds, now)
+        self._connection.execute(f"INSERT INTO batches VALUES ({', '.join('?' * len(row))})", row)
+        self._insert_sum(place, first, count, 0, result.content)
+        self._loose[place] += 1
+        if self._loose[place] >= FOLD:
+            self._loose[place] = 0
+            self._fold(place)
         if time.monotonic() - self._committed > COMMIT_SECONDS:
             self.commit()
+        return True
 
     def commit(self) -> None:
         """Make everything noted so far outlast this process."""
+        self._chunks.sync()
         self._connection.commit()
         self._committed = time.monotonic()
 
+    def settle(self, place: int) -> None:
+        """All of a case is flown: its sums become one row."""
+        query = "SELECT first, count, content FROM sums WHERE place = ? ORDER BY first"
+        for chain in _chains(self._rows(query, (place,))):
+            if len(chain) > 1:
+                self._join(place, chain, SETTLED)
+        del self._loose[place]
+
+    def fail(self, failure: Failure) -> None:
+        """Note runs that could not be flown."""
+        self._connection.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", astuple(failure))
+
     def forget(self, keep: str) -> int:
-        """Strike the batches whose content is damaged, or whose records are not kept as wanted; how many."""
-        damaged = []
-        rows = self._connection.execute("SELECT place, first, count, tally, checksum, keep, records FROM batches")
-        for place, first, count, content, checksum, kept, digest in rows:
-            whole = checksum == _checksum(place, first, count, content)
-            enough = keep == "none" or (kept in (keep, "all") and self._intact(place, first, count, digest))
-            if not (whole and enough):
-                damaged.append((place, first))
-        with self._connection:
-            self._connection.executemany("DELETE FROM batches WHERE place = ? AND first = ?", damaged)
-        return len(damaged)
+        """Strike the batches whose content is damaged, or whose records are not kept as wanted; how many.
+
+        Sums cannot be taken apart: with one batch go all that are summed in the same row. Failures are tried again.
+        """
+        spoilt: list[tuple[int, int, int]] = []
+        query = "SELECT place, first, count, content, checksum FROM sums"
+        for place, first, count, content, digest in self._connection.execute(query):
+            if digest != _sum_checksum(place, first, count, content):
+                spoilt.append((place, first, count))
+        columns = "place, first, count, landings, landed, checksum, keep, chunk, at, size, digest"
+        for row in self._connection.execute(f"SELECT {columns} FROM batches"):
+            noted, digest, kept, segment = row[:5], row[5], row[6], Segment(*row[7:])
+            enough = keep == "none" or (kept in (keep, "all") and self._chunks.intact(segment))
+            if not enough or digest != _row_checksum(noted, kept, segment):
+                spoilt.append(noted[:3])
+        struck = sum(self._strike(place, first, first + count) for place, first, count in spoilt)
+        self._connection.execute("DELETE FROM failures")
+        self._strike_unsummed()
+        self.commit()
+        return struck
+
+    def _strike(self, place: int, first: int, stop: int) -> int:
+        """Remove these runs from journal and sums, with all that share a row of sums with them."""
+        clash = "place = ? AND first < ? AND first + count > ?"
+        struck = 0
+        while True:
+            found = self._connection.execute(
+                f"SELECT MIN(first), MAX(first + count) FROM (SELECT place, first, count FROM sums UNION ALL "
+                f"SELECT place, first, count FROM batches) WHERE {clash}",
+                (place, stop, first),
+            ).fetchone()
+            if found[0] is None:
+                return struck
+            first, stop = min(first, found[0]), max(stop, found[1])
+            struck += self._connection.execute(f"DELETE FROM batches WHERE {clash}", (place, stop, first)).rowcount
+            self._connection.execute(f"DELETE FROM sums WHERE {clash}", (place, stop, first))
+
+    def _strike_unsummed(self) -> None:
+        """Batches and sums must cover the same runs: where a lost row broke that, both go."""
+        for place in range(len(self.campaign.cases)):
+            noted, summed = (_joined(self._spans(table, place)) for table in ("batches", "sums"))
+            for first, stop in sorted(set(noted) ^ set(summed)):
+                self._strike(place, first, stop)
+
+    def _insert_sum(self, place: int, first: int, count: int, level: int, content: bytes) -> None:
+        row = (place, first, count, level, content, _sum_checksum(place, first, count, content))
+        self._connection.execute("INSERT INTO sums VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def _fold(self, place: int, level: int = 0) -> None:
+        """Join rows of sums of one level that follow each other, where they are many, to rows of the next level."""
+        query = "SELECT first, count, content FROM sums WHERE place = ? AND level = ? ORDER BY first"
+        chains = [chain for chain in _chains(self._rows(query, (place, level))) if len(chain) >= FOLD]
+        for chain in chains:
+            self._join(place, chain, level + 1)
+        if chains:
+            self._fold(place, level + 1)
+
+    def _join(self, place: int, chain: list[tuple[int, int, bytes]], level: int) -> None:
+        total = merge(decode(content) for _, _, content in chain)
+        first, count = chain[0][0], sum(count for _, count, _ in chain)
+        within = (place, first, first + count)
+        self._connection.execute("DELETE FROM sums WHERE place = ? AND first >= ? AND first < ?", within)
+        self._insert_sum(place, first, count, level, encode(total))
+
+    def _holds(self, place: int, first: int, stop: int) -> bool:
+        """Whether any of these runs is there; batches never overlap."""
+        query = "SELECT first + count FROM batches WHERE place = ? AND first < ? ORDER BY first DESC LIMIT 1"
+        last = self._connection.execute(query, (place, stop)).fetchone()
+        return last is not None and last[0] > first
+
+    # ------------------------------------------------------------------------------------------------ reading
 
     def gaps(self, place: int, runs: int) -> list[tuple[int, int]]:
         """The runs of a case that are still to be flown below `runs`: (first, stop), in order."""
         found, reached = [], 0
-        query = "SELECT first, count FROM batches WHERE place = ? AND first < ? ORDER BY first"
-        for first, count in self._connection.execute(query, (place, runs)):
+        for first, stop in self._spans("sums", place):
+            if first >= runs:
+                break
             if first > reached:
                 found.append((reached, first))
-            reached = max(reached, first + count)
+            reached = max(reached, stop)
         if reached < runs:
             found.append((reached, runs))
         return found
 
+    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Runs flown and landings of every case, `(cases,)` each."""
+        runs, landed = (np.zeros(len(self.campaign.cases), np.int64) for _ in range(2))
+        for place, count, seen in self._rows("SELECT place, SUM(count), SUM(landings) FROM batches GROUP BY place"):
+            runs[place], landed[place] = count, seen
+        return runs, landed
+
     def tally(self, place: int) -> Tally | None:
         """The sum of all finished batches of a case; refuses a row whose checksum is wrong."""
-        query = "SELECT first, count, tally, checksum FROM batches WHERE place = ? ORDER BY first"
-        total: Tally | None = None
-        part: list[Tally] = []
-        for first, count, content, checksum in self._connection.execute(query, (place,)):
-            if checksum != _checksum(place, first, count, content):
-                text = f"{self.folder / JOURNAL}: runs {first} to {first + count - 1} of case {place} are damaged"
+        query = "SELECT first, count, content, checksum FROM sums WHERE place = ? ORDER BY first"
+        parts = []
+        for first, count, content, digest in self._rows(query, (place,)):
+            if digest != _sum_checksum(place, first, count, content):
+                where = f"{self.folder / JOURNAL}: " if self.folder else ""
+                text = f"{where}runs {first} to {first + count - 1} of case {place} are damaged"
                 raise InfrastructureError(text, remedy="the same command flies them again")
-            part.append(Tally.from_dict(json.loads(zlib.decompress(content))))
-            if len(part) == MERGED:
-                total, part = merge([*([total] if total else []), *part]), []
-        return merge([*([total] if total else []), *part]) if total or part else None
+            parts.append(content)
+        return merge(map(decode, parts)) if parts else None
 
-    def kept(self, place: int) -> tuple[NDArray[np.uint64], NDArray[np.void]] | None:
-        """Run numbers and kept records of a case, in order; None if nothing was kept."""
-        query = "SELECT first, count FROM batches WHERE place = ? AND records IS NOT NULL ORDER BY first"
-        parts = [np.load(self._file(place, first, count)) for first, count in self._connection.execute(query, (place,))]
-        if not parts:
-            return None
+    def landed(self, place: int, runs: int) -> tuple[NDArray[np.uint8], list[tuple[int, int]]]:
+        """Landings of runs 0 to runs - 1 as packed bits, little bit first, and the runs of which none are noted."""
+        bits = np.zeros(-(-runs // 8), np.uint8)
+        known: list[tuple[int, int]] = []
+        columns = "SELECT first, count, landed FROM batches"
+        query = f"{columns} WHERE place = ? AND first < ? AND landed IS NOT NULL ORDER BY first"
+        for first, count, content in self._rows(query, (place, runs)):
+            inside = min(count, runs - first)
+            set_bits(bits, first, landings(content, count)[:inside])
+            known.append((first, first + inside))
+        gaps, reached = [], 0
+        for first, stop in [*known, (runs, runs)]:
+            if first > reached:
+                gaps.append((reached, first))
+            reached = max(reached, stop)
+        return bits, gaps
+
+    def kept(self, place: int) -> tuple[NDArray[np.uint64], NDArray[np.void]]:
+        """Run numbers and kept records of a case, in order."""
+        from mcrisk.schema import load_schema
+
+        record = load_schema().record_dtype(self.campaign.real)
+        kind = np.dtype([("run", "<u8"), ("record", record)])
+        query = "SELECT chunk, at, size, digest FROM batches WHERE place = ? AND chunk IS NOT NULL ORDER BY first"
+        parts = [np.zeros(0, kind)]
+        held = 0
+        for row in self._rows(query, (place,)):
+            parts.append(self._chunks.read(Segment(*row), kind))
+            held += parts[-1].nbytes
+            if held > KEPT_LIMIT:
+                text = f"the kept records outgrew {KEPT_LIMIT >> 30} GiB"
+                raise InfrastructureError(text, remedy="keep none, or fly fewer runs")
         both = np.concatenate(parts)
         return both["run"], both["record"]
 
-    @property
-    def keep(self) -> Keep:
-        """What was kept of the batches so far."""
-        known = self._connection.execute("SELECT keep FROM batches LIMIT 1").fetchone()
-        return known[0] if known else "none"
+    def failures(self) -> list[Failure]:
+        """The runs that no worker could fly, in order."""
+        return [Failure(*row) for row in self._rows("SELECT place, first, count, reason FROM failures ORDER BY 1, 2")]
 
-    def progress(self) -> list[tuple[int, int]]:
-        """Runs flown and runs wanted of each case."""
-        query = "SELECT place, SUM(count) FROM batches GROUP BY place"
-        flown = dict(self._connection.execute(query).fetchall())
-        return [(int(flown.get(place, 0)), self.runs) for place in range(len(self.campaign.cases))]
+    def note_look(self, requirement: str, place: int, look: dict[str, Any]) -> None:
+        """Note that a requirement was judged, for later looks to know of."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        row = (requirement, place, json.dumps(look, sort_keys=True), now)
+        self._connection.execute("INSERT INTO looks VALUES (?, ?, ?, ?)", row)
 
-    def _keep(self, place: int, first: int, count: int, runs: NDArray[np.uint64], records: NDArray[np.void]) -> bytes:
-        both = np.empty(len(runs), [("run", "<u8"), ("record", records.dtype)])
-        both["run"], both["record"] = runs, records
-        path = self._file(place, first, count)
-        path.parent.mkdir(exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.save(file, both)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        return hashlib.sha256(path.read_bytes()).digest()
+    def looks(self, requirement: str, place: int) -> list[dict[str, Any]]:
+        """What earlier looks at a requirement saw, oldest first."""
+        query = "SELECT look FROM looks WHERE requirement = ? AND place = ? ORDER BY rowid"
+        return [json.loads(look) for (look,) in self._rows(query, (requirement, place))]
 
-    def _intact(self, place: int, first: int, count: int, digest: bytes | None) -> bool:
-        try:
-            return digest == hashlib.sha256(self._file(place, first, count).read_bytes()).digest()
-        except OSError:
-            return False
+    def _spans(self, table: str, place: int) -> list[tuple[int, int]]:
+        return self._rows(f"SELECT first, first + count FROM {table} WHERE place = ? ORDER BY first", (place,))
 
-    def _file(self, place: int, first: int, count: int) -> Path:
-        return self.folder / RECORDS / f"{place}-{first}-{count}.npy"
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        """All rows at once: no reader holds the journal while it computes."""
+        return self._connection.execute(query, values).fetchall()
 
 
-def _stated(connection: sqlite3.Connection, folder: Path) -> tuple[Campaign, int]:
-    """The campaign of a journal and the runs wanted of each case."""
-    row = connection.execute("SELECT statement, version, runs FROM campaign").fetchone()
-    if row is None or row[1] != SCHEMA_VERSION:
-        found = "none" if row is None else str(row[1])
-        raise MistakeError(
-            f"{folder / JOURNAL}", f"a journal of version {SCHEMA_VERSION}", found, "choose another --out"
-        )
-    blocks = [block for (block,) in connection.execute("SELECT block FROM params ORDER BY place")]
-    return Campaign.restored(json.loads(row[0]), blocks), int(row[2])
+def set_bits(bits: NDArray[np.uint8], first: int, landed: NDArray[np.bool_]) -> None:
+    """Put the landings of runs first, first + 1, ... into packed bits."""
+    start = first // 8
+    lead = first - 8 * start
+    block = np.concatenate([np.zeros(lead, bool), landed])
+    packed = np.packbits(block, bitorder="little")
+    bits[start : start + len(packed)] |= packed
 
 
-def _checksum(place: int, first: int, count: int, content: bytes) -> bytes:
+def _stated(connection: sqlite3.Connection, folder: Path | None) -> tuple[Campaign, Goal]:
+    """The campaign of a journal and its goal."""
+    where = str(folder / JOURNAL) if folder else "journal"
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version != JOURNAL_VERSION:
+        known = "campaign" in _tables(connection)
+        found = f"version {version or 1}" if known else "another database"
+        raise MistakeError(where, f"a journal of version {JOURNAL_VERSION}", found, "choose another --out")
+    row = connection.execute("SELECT statement, goal, checksum FROM campaign").fetchone()
+    if row is None or row[2] != _sealed(row[0], row[1]):
+        raise InfrastructureError(f"{where}: its statement is damaged", remedy=DAMAGED)
+    statement = json.loads(row[0])
+    if statement["schema_version"] != SCHEMA_VERSION:
+        found = f"version {statement['schema_version']}"
+        raise MistakeError(where, f"a campaign of version {SCHEMA_VERSION}", found, "choose another --out")
+    blocks = [block for (block,) in connection.execute("SELECT block FROM params ORDER BY place").fetchall()]
+    try:
+        return Campaign.restored(statement, blocks), Goal.from_text(row[1])
+    except (MistakeError, ValueError) as error:
+        raise InfrastructureError(f"{where}: its parameters are damaged ({error})", remedy=DAMAGED) from error
+
+
+DAMAGED = "the file is damaged: move the folder away and run the campaign again"
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Refuse a file whose structure is broken: rows could be missing without a word."""
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"malformed: {found}")
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection that reads; where a process was killed while it committed, opening it undoes that commit."""
+    connection = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=60.0)
+    try:
+        connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:  # a folder that this user may only read
+        connection.close()
+        connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=60.0)
+    return connection
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(str(path.absolute()))
+
+
+def _sealed(statement: str, goal: str) -> bytes:
+    return hashlib.sha256(f"{len(statement)} {statement}{goal}".encode()).digest()
+
+
+def _sum_checksum(place: int, first: int, count: int, content: bytes) -> bytes:
     return hashlib.sha256(f"{place} {first} {count} ".encode() + content).digest()
+
+
+def _row_checksum(row: tuple[Any, ...], keep: str, segment: Segment) -> bytes:
+    """Of place, first, count, landings and landing bits, and of where the kept records are."""
+    place, first, count, seen, landed = row
+    chunk, at, size, digest = segment
+    whole = hashlib.sha256(f"{place} {first} {count} {seen} {keep} {chunk} {at} {size} ".encode())
+    whole.update((b"-" if digest is None else digest) + (b"-" if landed is None else b"+" + landed))
+    return whole.digest()
+
+
+def _chains(rows: list[tuple[int, int, bytes]]) -> list[list[tuple[int, int, bytes]]]:
+    """Rows of first, count and content, in order, cut where runs are missing between them."""
+    chains: list[list[tuple[int, int, bytes]]] = []
+    for row in rows:
+        if not chains or chains[-1][-1][0] + chains[-1][-1][1] != row[0]:
+            chains.append([])
+        chains[-1].append(row)
+    return chains
+
+
+def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, joined where they touch."""
+    joined: list[tuple[int, int]] = []
+    for first, stop in spans:
+        if joined and joined[-1][1] == first:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((first, stop))
+    return joined
 
 
 @contextmanager
@@ -251,80 +475,15 @@ def _told(folder: Path) -> Iterator[None]:
     """What SQLite and the file system refuse, as one message."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        text = f"{folder / JOURNAL}: {error}"
+    except sqlite3.Error as error:
         remedy = "free space, then the same command goes on"
-        if "malformed" in str(error) or "not a database" in str(error):
-            remedy = "the file is damaged: move the folder away and run the campaign again"
-        raise InfrastructureError(text, remedy=remedy) from error
+        if "malformed" in str(error) or "not a database" in str(error) or "no such" in str(error):
+            remedy = DAMAGED
+        elif "locked" in str(error) or "readonly" in str(error):
+            remedy = "another program holds it, or it may only be read"
+        raise InfrastructureError(f"{folder / JOURNAL}: {error}", remedy=remedy) from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InfrastructureError(
             f"{error.filename or folder}: {reason}", remedy="free space, or choose --out"
         ) from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Only one process writes. A lock of a process that is gone from this machine is taken over."""
-    path, mine = folder / LOCK, _holder()
-    for _ in range(3):
-        try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        except FileExistsError:
-            holder = _read_holder(path)
-            if holder is not None and _lives(holder):
-                who = f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')}"
-                remedy = f"wait for it or choose another --out; if it is gone, delete {path}"
-                raise MistakeError(str(folder), "a folder that nobody else writes to", who, remedy) from None
-            with suppress(FileNotFoundError):
-                path.unlink()
-            continue
-        with os.fdopen(handle, "w") as file:
-            json.dump(mine, file)
-        break
-    else:
-        raise InfrastructureError(f"{path}: cannot be taken", remedy="delete it")
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            if _read_holder(path) == mine:
-                path.unlink()
-
-
-def _holder() -> dict[str, Any]:
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot(), "since": since}
-
-
-def _boot() -> str:
-    """Which start of the system this is: process numbers of another start mean nothing."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _read_holder(path: Path) -> dict[str, Any] | None:
-    """What a lock says; None where it is torn or gone."""
-    try:
-        holder = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return holder if isinstance(holder, dict) else None
-
-
-def _lives(holder: dict[str, Any]) -> bool:
-    """Whether the process of a lock may still write: of another host that is not known here, so it may."""
-    if holder.get("host") != socket.gethostname():
-        return True
-    if holder.get("boot") != _boot() or not isinstance(holder.get("pid"), int):
-        return False
-    try:
-        os.kill(holder["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return bool(holder["pid"] != os.getpid())

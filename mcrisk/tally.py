@@ -13,10 +13,8 @@ Why this histogram: relative resolution 1/64 for every metric, from micro-radian
 
 from __future__ import annotations
 
-import base64
 import math
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -96,38 +94,19 @@ class Moments:
 
     def quantile(self, probability: float) -> float:
         """The value below which this fraction lies, straight inside its bin: off by one bin, 1/64 of it, at most."""
+        return float(self.quantiles([probability])[0])
+
+    def quantiles(self, probabilities: Sequence[float]) -> NDArray[np.float64]:
+        """The values of `quantile` for several fractions; NaN of nothing."""
         if not self.count:
-            return math.nan
-        rank = probability * self.count
+            return np.full(len(probabilities), math.nan)
+        rank = np.asarray(probabilities, np.float64) * self.count
         above = np.cumsum(self.counts)
-        place = min(int(np.searchsorted(above, rank, side="left")), len(above) - 1)
-        lower, upper = bin_edges(self.bins[place : place + 1])
-        within = (rank - float(above[place] - self.counts[place])) / float(self.counts[place])
-        value = float(lower[0]) + (float(upper[0]) - float(lower[0])) * min(max(within, 0.0), 1.0)
-        return min(max(value, self.least), self.greatest)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "count": self.count,
-            "total": _packed(self.total),
-            "squares": _packed(self.squares),
-            "least": self.least.hex(),
-            "greatest": self.greatest.hex(),
-            "histogram": _text(np.stack([np.diff(self.bins.astype(np.int64), prepend=0), self.counts])),
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Moments:
-        steps, counts = _array(stored["histogram"]).reshape(2, -1)
-        return cls(
-            count=int(stored["count"]),
-            total=_unpacked(stored["total"]),
-            squares=_unpacked(stored["squares"]),
-            least=float.fromhex(stored["least"]),
-            greatest=float.fromhex(stored["greatest"]),
-            bins=np.cumsum(steps).astype(np.uint16),
-            counts=counts.copy(),
-        )
+        place = np.minimum(np.searchsorted(above, rank, side="left"), len(above) - 1)
+        lower, upper = (edge.astype(np.float64) for edge in bin_edges(self.bins[place]))
+        within = (rank - (above[place] - self.counts[place])) / self.counts[place]
+        values = lower + (upper - lower) * np.clip(within, 0.0, 1.0)
+        return np.clip(values, self.least, self.greatest)
 
 
 @dataclass(frozen=True)
@@ -193,37 +172,10 @@ class Tally:
     def runs(self) -> int:
         return sum(stop - first for first, stop in self.ranges)
 
-    def to_dict(self) -> dict[str, Any]:
-        """A few kilobytes of JSON from which `from_dict` makes the same tally."""
-        return {
-            "ranges": [list(both) for both in self.ranges],
-            "shape": list(self.counts.shape),
-            "counts": _text(self.counts),
-            "examples": _text(self.examples),
-            "metrics": {
-                group: {name: one.to_dict() for name, one in named.items()} for group, named in self.metrics.items()
-            },
-            "scatter": {group: [one.count, *map(_packed, one.sums[1:])] for group, one in self.scatter.items()},
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Tally:
-        shape = tuple(stored["shape"])
-        return cls(
-            ranges=tuple((int(first), int(stop)) for first, stop in stored["ranges"]),
-            counts=_array(stored["counts"]).reshape(shape),
-            examples=_array(stored["examples"]).reshape(shape),
-            metrics={
-                group: {name: Moments.from_dict(one) for name, one in named.items()}
-                for group, named in stored["metrics"].items()
-            },
-            scatter={
-                group: Scatter(int(count), *map(_unpacked, sums)) for group, (count, *sums) in stored["scatter"].items()
-            },
-        )
-
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Tally) and self.to_dict() == other.to_dict()
+        from mcrisk.encoding import encode
+
+        return isinstance(other, Tally) and encode(self) == encode(other)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -374,25 +326,3 @@ def bin_edges(bins: NDArray[np.integer[Any]]) -> tuple[NDArray[np.float32], NDAr
         return signed
 
     return edge(number - BINS // 2), edge(number - BINS // 2 + 1)
-
-
-# ------------------------------------------------------------------------------------------------------ compact storage
-
-
-def _packed(value: int) -> list[int | str]:
-    """An integer without its trailing zeros: [hexadecimal digits, number of zero bits]."""
-    zeros = max((value & -value).bit_length() - 1, 0)
-    return [f"{value >> zeros:x}", zeros]
-
-
-def _unpacked(stored: Any) -> int:
-    digits, zeros = stored
-    return int(digits, 16) << int(zeros)
-
-
-def _text(numbers: NDArray[np.int64]) -> str:
-    return base64.b85encode(zlib.compress(numbers.astype("<i8").tobytes(), 9)).decode()
-
-
-def _array(text: str) -> NDArray[np.int64]:
-    return np.frombuffer(zlib.decompress(base64.b85decode(text)), "<i8").astype(np.int64)

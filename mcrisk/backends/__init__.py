@@ -107,3 +107,13 @@ def _cuda_error(driver: ctypes.CDLL, status: int) -> str:
     text = ctypes.c_char_p()
     driver.cuGetErrorString(status, ctypes.byref(text))
     return (text.value or b"error %d" % status).decode()
+
+
+def gpu_count() -> int:
+    """How many GPUs the driver offers."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int()
+    return count.value if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0

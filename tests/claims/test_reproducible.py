@@ -12,7 +12,9 @@ from mcrisk.api import replay_case
 from mcrisk.backends import choose
 from mcrisk.campaign import state
 from mcrisk.execute import execute
+from mcrisk.goal import Goal
 from mcrisk.mission import load
+from mcrisk.store import Store
 from mcrisk.tally import merge, tally
 
 RUNS = 80
@@ -65,9 +67,10 @@ def test_the_same_campaign_gives_the_same_bits_whatever_the_workers_and_batches(
     """Every variable of the dataset, and the kept records."""
     seen = set()
     for workers, batch in ((1, None), (2, 7), (7, 16)):
-        flown = execute(campaign, RUNS, choose("cpu"), workers=workers, batch=batch, keep="losses")
-        kept = [dataset.from_records(campaign, case, *flown.kept[case]) for case in range(2)]
-        results = [dataset.from_tallies(campaign, flown.tallies), *kept]
+        with Store.written(None, campaign, Goal(RUNS, "losses")) as store:
+            flown = execute(campaign, store.goal, choose("cpu"), workers=workers, batch=batch, store=store)
+            kept = [dataset.from_records(campaign, case, *flown.kept[case]) for case in range(2)]
+            results = [dataset.from_tallies(campaign, flown.tallies), *kept]
         seen.add(tuple(netcdf.content_digest(one) for one in results))
 
     assert len(seen) == 1

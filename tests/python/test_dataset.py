@@ -20,9 +20,10 @@ from mcrisk import campaign as campaign_module
 from mcrisk import dataset as dataset_module
 from mcrisk import ledger, netcdf, risk
 from mcrisk.answer import answer
-from mcrisk.campaign import Campaign, Case, along_case, slug
+from mcrisk.campaign import Campaign, Case, case_axis, slug, state
 from mcrisk.dataset import campaign_of, from_records, from_samples, from_tallies
 from mcrisk.errors import InfrastructureError, MistakeError
+from mcrisk.mission import load
 from mcrisk.schema import load_schema
 from mcrisk.tally import tally
 
@@ -48,7 +49,8 @@ def records(runs=1000, landed=0.8, seed=1):
 
 
 def campaign(cases=1, seed=2**64 - 1):
-    several, axes = along_case([Case(f"m{i}", bytes([i] * 400), (), "A lander", TOML) for i in range(cases)])
+    several = tuple(Case(f"m{i}", bytes([i] * 400), (), "A lander", TOML, place=i) for i in range(cases))
+    axes = case_axis([case.name for case in several])
     return Campaign("+".join(case.name for case in several), several, seed, "0" * 64, axes=axes)
 
 
@@ -106,6 +108,20 @@ def test_the_landing_ellipse_is_that_of_the_covariance():
     expected = np.sqrt(5.991464547107979 * np.linalg.eigvalsh(np.cov(points)))[::-1]
 
     assert found.landing_ellipse.sel(group="landed").values == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_impossible_mission_keeps_its_place_among_several(first):
+    """Its name, no runs and the reason; the others keep theirs."""
+    good, weak = load("generic_small"), load("generic_small").replace({"propulsion.main.thrust": "1 kN"})
+    stated = state([weak, good, good] if first else [good, good, weak])
+    found = from_tallies(stated, [tally(np.zeros(8, load_schema().record_dtype()), 0)] * 2)
+    place = 0 if first else 2
+
+    assert list(found["case"].values) == ["generic_small#1", "generic_small#2", "generic_small#3"]
+    assert found["runs"].values.tolist() == ([0, 8, 8] if first else [8, 8, 0])
+    assert "times the weight" in found["impossible"].values[place]
+    assert campaign_of(found).digest == stated.digest
 
 
 def test_several_missions_lie_along_case():

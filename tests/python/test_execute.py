@@ -1,4 +1,4 @@
-"""mcrisk.execute: batches over threads, with a made-up backend whose records tell their run numbers."""
+"""mcrisk.execute: batches to threads, with a made-up backend whose records tell their run numbers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 
 from mcrisk.campaign import Campaign, Case
 from mcrisk.errors import InfrastructureError, MistakeError
-from mcrisk.execute import RUNS_LIMIT, check_runs, execute
+from mcrisk.execute import execute
+from mcrisk.goal import RUNS_LIMIT, Goal
 from mcrisk.schema import load_schema
+from mcrisk.store import Store
 from mcrisk.tally import tally
 
 SUCCESS = load_schema().enums["Outcome"]["success"]
@@ -26,15 +28,15 @@ class MadeUp:
     real = 4
 
     def __init__(self, failing=None):
-        self.calls = []
+        self.calls = []  # that were answered
         self.lock = threading.Lock()
         self.failing = failing
 
     def run(self, params, seed, first, count):
-        with self.lock:
-            self.calls.append((params, first, count))
         if self.failing is not None and first <= self.failing < first + count:
             raise InfrastructureError("the device is gone")
+        with self.lock:
+            self.calls.append((params, first, count))
         records = np.zeros(count, load_schema().record_dtype())
         number = np.arange(first, first + count)
         records["outcome"] = np.where(number % 3 == 0, number % 7, SUCCESS)
@@ -42,16 +44,38 @@ class MadeUp:
         records["flight_time"] = number * params[0]
         return records
 
+    def describe(self):
+        return "made up"
+
+
+@pytest.fixture
+def kept():
+    """kept(campaign, goal, backend, ...): tallies and kept records of a flight into memory."""
+
+    def fly(campaign, goal, backend, **options):
+        with Store.written(None, campaign, goal) as store:
+            flown = execute(campaign, goal, backend, store=store, **options)
+            return flown.tallies, flown.kept
+
+    return fly
+
+
+def tallies(campaign, goal, backend, **options):
+    """The sums of a flight into memory."""
+    goal = goal if isinstance(goal, Goal) else Goal(goal)
+    with Store.written(None, campaign, goal) as store:
+        return execute(campaign, goal, backend, store=store, **options).tallies
+
 
 @pytest.mark.parametrize("workers", [1, 2, 7])
 @pytest.mark.parametrize("batch", [None, 1, 48, 10_000])
 def test_every_run_is_flown_once_whatever_the_workers_and_batches(workers, batch):
     backend = MadeUp()
-    flown = execute(CAMPAIGN, 100, backend, workers=workers, batch=batch)
+    found = tallies(CAMPAIGN, 100, backend, workers=workers, batch=batch)
     expected = [tally(MadeUp().run(case.params, 7, 0, 100), 0) for case in CAMPAIGN.cases]
 
-    assert list(flown.tallies) == expected
-    assert flown.tallies[0].ranges == ((0, 100),)
+    assert found == expected
+    assert found[0].ranges == ((0, 100),)
     assert sum(count for _, _, count in backend.calls) == 200
 
 
@@ -72,47 +96,105 @@ def test_no_runs_are_lost_between_two_workers():
     assert sorted(count for _, _, count in backend.calls) == [48, 48]
 
 
-def test_a_gpu_gets_large_batches():
+def test_batches_grow_with_the_rate_of_their_worker():
+    """From the pilot on, never more than eightfold at once, up to half a second of work."""
     backend = MadeUp()
-    backend.name, backend.batch = "gpu", 1000
-    execute(CAMPAIGN, 2500, backend)
+    execute(Campaign("one", CAMPAIGN.cases[:1], 7, "0" * 64), 200_000, backend, workers=1)
+    counts = [count for _, _, count in backend.calls]
 
-    assert sorted(count for _, _, count in backend.calls) == [500, 500, 1000, 1000, 1000, 1000]
+    assert counts[0] == 128
+    assert max(counts) > 1000
+    assert all(after <= 8 * max(counts[: place + 1]) for place, after in enumerate(counts[1:]))
 
 
 @pytest.mark.parametrize("keep", ["none", "losses", "all"])
-def test_kept_records_are_in_order_with_their_numbers(keep):
-    flown = execute(CAMPAIGN, 1000, MadeUp(), workers=3, batch=64, keep=keep)
+def test_kept_records_are_in_order_with_their_numbers(kept, keep):
+    _, found = kept(CAMPAIGN, Goal(1000, keep), MadeUp(), workers=3, batch=64)
     everything = MadeUp().run(b"\x02", 7, 0, 1000)
     lost = everything["outcome"] != SUCCESS
     chosen = {"none": np.zeros(1000, bool), "losses": lost, "all": np.ones(1000, bool)}[keep]
-    numbers, records = flown.kept[1]
+    numbers, records = found[1]
 
     assert np.array_equal(numbers, np.flatnonzero(chosen))
     assert np.array_equal(records, everything[chosen])
 
 
-def test_progress_hears_of_all_runs():
-    heard = []
-    execute(CAMPAIGN, 1000, MadeUp(), batch=100, progress=lambda done, tallies: heard.append((done, tallies)))
-    done = [count for count, _ in heard]
+class Heard:
+    """What a listener to the progress was told."""
 
-    assert done == sorted(done) == list(range(100, 2001, 100))
-    assert [one.runs for one in heard[-1][1]] == [1000, 1000]
+    def __init__(self, stop=None):
+        self.told, self.before, self.stop = [], [], stop
 
+    def held(self, case, runs, landed):
+        self.before.append((case, runs, landed))
 
-def test_a_failed_batch_fails_the_campaign_with_its_own_message():
-    with pytest.raises(InfrastructureError, match="the device is gone"):
-        execute(CAMPAIGN, 1000, MadeUp(failing=700), batch=100)
-
-
-def test_an_interruption_comes_through():
-    def interrupt(done, tallies):
-        if done > 300:
+    def __call__(self, case, runs, landed):
+        self.told.append((case, runs, landed))
+        if self.stop and len(self.told) == self.stop:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        execute(CAMPAIGN, 100_000, MadeUp(), batch=16, progress=interrupt)
+
+def test_progress_hears_of_all_runs():
+    heard = Heard()
+    execute(CAMPAIGN, 1000, MadeUp(), batch=100, progress=heard)
+    last = {case: (runs, landed) for case, runs, landed in heard.told}
+    landed = int((MadeUp().run(b"\x01", 7, 0, 1000)["outcome"] == SUCCESS).sum())
+
+    assert len(heard.told) == 20
+    assert last == {0: (1000, landed), 1: (1000, landed)}
+
+
+def test_a_run_that_no_worker_can_fly_is_named_and_all_others_are_flown():
+    """A failure of the machine, not a lost lander: batches are halved until the run to blame is alone."""
+    backend = MadeUp(failing=700)
+    with Store.written(None, CAMPAIGN, Goal(1000)) as store:
+        with pytest.raises(InfrastructureError, match=r"2 runs could not be flown.*run 700 of a: the device is gone"):
+            execute(CAMPAIGN, 1000, backend, batch=100, store=store)
+        runs, _ = store.counts()
+
+        assert [(one.place, one.first, one.count) for one in store.failures()] == [(0, 700, 1), (1, 700, 1)]
+        assert [store.gaps(case, 1000) for case in (0, 1)] == [[(700, 701)]] * 2
+        assert runs.tolist() == [999, 999]
+        execute(CAMPAIGN, 1000, MadeUp(), store=store)
+        assert store.failures() == []
+        assert [store.tally(case).ranges for case in (0, 1)] == [((0, 1000),)] * 2
+
+
+def test_a_device_that_always_fails_ends_the_campaign_with_its_own_message():
+    class Broken(MadeUp):
+        def run(self, params, seed, first, count):
+            raise InfrastructureError("the device is gone")
+
+    with pytest.raises(InfrastructureError, match=r"cannot be flown.*the device is gone"):
+        execute(CAMPAIGN, 1000, Broken(), batch=100)
+
+
+def test_an_interruption_comes_through_when_what_is_under_way_has_landed():
+    with Store.written(None, CAMPAIGN, Goal(100_000)) as store:
+        with pytest.raises(KeyboardInterrupt):
+            execute(CAMPAIGN, 100_000, MadeUp(), batch=16, progress=Heard(stop=20), store=store, workers=2)
+        runs, _ = store.counts()
+
+        assert 20 * 16 <= runs.sum() <= 26 * 16
+        assert store.gaps(0, 100_000) == [(int(runs[0]), 100_000)]
+
+
+def test_a_time_limit_leaves_the_first_runs_flown():
+    with Store.written(None, CAMPAIGN, Goal(10**9)) as store:
+        execute(CAMPAIGN, Goal(10**9), MadeUp(), timeout=0.5, store=store, batch=1000)
+        (first, last), *rest = store.gaps(0, 10**9)
+
+        assert first >= 1000
+        assert (last, rest) == (10**9, [])
+
+
+def test_a_precision_stops_each_case_at_the_same_run_whatever_the_batches():
+    """Two of three runs land, so the interval is narrow enough after some 2000 runs; the tenfold would be allowed."""
+    goal = Goal(20_000, precision=0.08)
+    found = [tallies(CAMPAIGN, goal, MadeUp(), workers=workers, batch=batch) for workers, batch in ((1, 4096), (2, 50))]
+
+    assert found[0] == found[1]
+    assert 1024 < found[0][0].runs < 10_000
 
 
 @pytest.mark.parametrize("runs", [0, -1, RUNS_LIMIT + 1, 10**30])
@@ -126,18 +208,18 @@ def test_runs_that_cannot_be_meant_are_refused_before_any_is_flown(runs):
 
 def test_records_that_would_not_fit_are_refused_before_any_is_flown():
     with pytest.raises(MistakeError, match="keep losses"):
-        check_runs(10**9, 1, "all")
+        Goal(10**9, "all").check()
 
-    check_runs(10**9, 1, "losses")
+    Goal(10**9, "losses").check()
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_flies_after_its_parent_has_flown():
     """Threads do not survive a fork, so none may be kept for the next campaign; 30 s stand for forever."""
-    expected = execute(CAMPAIGN, 100, MadeUp(), workers=2).tallies
+    expected = tallies(CAMPAIGN, 100, MadeUp(), workers=2)
     receiving, sending = multiprocessing.Pipe(duplex=False)
     child = multiprocessing.get_context("fork").Process(
-        target=lambda: sending.send(execute(CAMPAIGN, 100, MadeUp(), workers=2).tallies == expected)
+        target=lambda: sending.send(tallies(CAMPAIGN, 100, MadeUp(), workers=2) == expected)
     )
     child.start()
     child.join(30)

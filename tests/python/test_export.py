@@ -15,7 +15,7 @@ import xarray as xr
 import mcrisk
 from mcrisk import export, netcdf
 from mcrisk.answer import answer
-from mcrisk.campaign import Axis, Campaign, Case, Impossible, along_case
+from mcrisk.campaign import Axis, Campaign, Case, Impossible, case_axis
 from mcrisk.dataset import from_tallies
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.schema import load_schema
@@ -46,7 +46,8 @@ def flown(runs=100, seed=1):
 
 def missions(*names, runs=100, seed=2**64 - 1, impossible=()):
     """The dataset of made-up missions."""
-    cases, axes = along_case([Case(name, bytes([place] * 400)) for place, name in enumerate(names)])
+    cases = tuple(Case(name, bytes([place] * 400), place=place) for place, name in enumerate(names))
+    axes = case_axis(names)
     campaign = Campaign("made up", cases, seed, "0" * 64, axes=axes)
     found = from_tallies(campaign, [flown(runs, place) for place in range(len(names))], backend="cpu")
     if impossible:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,8 +21,14 @@ from mcrisk.api import fly
 from mcrisk.backends.cpu import CpuBackend
 from mcrisk.campaign import state
 from mcrisk.errors import InfrastructureError, MistakeError
+from mcrisk.flight import Work, identity
+from mcrisk.flight import fly as fly_batch
+from mcrisk.goal import Goal
+from mcrisk.lock import LOCK
 from mcrisk.mission import load
-from mcrisk.store import JOURNAL, LOCK, RECORDS, Store
+from mcrisk.schema import load_schema
+from mcrisk.store import JOURNAL, RECORDS, Store
+from mcrisk.tally import tally
 
 MISSION = "generic_small"
 RUNS = 192
@@ -49,7 +57,7 @@ def undisturbed(campaign):
 @pytest.fixture
 def flown(campaign, tmp_path):
     """A folder with `RUNS` runs, and a counter set to zero."""
-    fly(campaign, RUNS, CpuBackend(), folder=tmp_path / "store", keep="losses")
+    fly(campaign, Goal(RUNS, "losses"), CpuBackend(), folder=tmp_path / "store")
     Counted.flown = 0
     return tmp_path / "store"
 
@@ -57,7 +65,7 @@ def flown(campaign, tmp_path):
 def again(campaign, folder, runs=RUNS, keep="losses"):
     """The digest of the results, and how many runs were flown for it."""
     before = Counted.flown
-    found = fly(campaign, runs, Counted(), folder=folder, keep=keep)
+    found = fly(campaign, Goal(runs, keep), Counted(), folder=folder)
     return netcdf.content_digest(found), Counted.flown - before
 
 
@@ -78,31 +86,68 @@ def test_more_runs_extend_a_campaign(campaign, flown):
 def test_a_gap_in_the_journal_is_flown_alone(campaign, undisturbed, flown):
     with sqlite3.connect(flown / JOURNAL) as journal:
         rows = journal.execute("SELECT first, count FROM batches ORDER BY first").fetchall()
-        first, count = rows[len(rows) // 2]
+        first, _ = rows[len(rows) // 2]
         journal.execute("DELETE FROM batches WHERE first = ?", (first,))
     (flown / "results.nc").unlink()
 
     assert len(rows) > 1
-    assert again(campaign, flown) == (undisturbed, count)
+    assert again(campaign, flown) == (undisturbed, RUNS)  # all were summed in one row
+
+
+def batch(campaign, first, count, keep="losses"):
+    """The result of a batch."""
+    return fly_batch(Work(0, first, count, campaign.cases[0].params, campaign.seed, keep, "cpu", identity()))
 
 
 def test_a_batch_delivered_twice_counts_once(campaign, undisturbed, flown):
-    backend = CpuBackend()
-    from mcrisk.tally import tally
-
-    with Store.written(flown, campaign, RUNS) as store:
-        records = backend.run(campaign.cases[0].params, 11, 0, 64)
-        store.add(0, 0, 64, tally(records, 0))
+    """Also one that was cut otherwise, as after a worker that was taken to hang."""
+    with Store.written(flown, campaign, Goal(RUNS, "losses")) as store:
+        assert not store.add(batch(campaign, 0, 64))
+        assert not store.add(batch(campaign, RUNS - 10, 20))
 
     assert again(campaign, flown) == (undisturbed, 0)
+
+
+def test_a_result_that_was_damaged_on_its_way_is_refused(campaign, tmp_path):
+    whole = batch(campaign, 0, 16)
+    with (
+        Store.written(tmp_path, campaign, Goal(16)) as store,
+        pytest.raises(InfrastructureError, match="damaged on its way"),
+    ):
+        store.add(dataclasses.replace(whole, content=whole.content[:-1] + bytes([whole.content[-1] ^ 1])))
+
+
+def test_sums_of_many_batches_are_folded(campaign, tmp_path, monkeypatch):
+    """A row for every four batches, another for four of those, whatever their order; the sum stays exact."""
+    monkeypatch.setattr("mcrisk.store.FOLD", 4)
+    order = list(range(22))
+    random.Random(3).shuffle(order)
+    with Store.written(tmp_path, campaign, Goal(22 * 16)) as store:
+        for number in order:
+            store.add(batch(campaign, 16 * number, 16, "none"))
+        rows = store._rows("SELECT level FROM sums")
+
+        assert len(rows) < 16
+        assert store.gaps(0, 400) == [(352, 400)]
+        assert store.tally(0) == tally(CpuBackend().run(campaign.cases[0].params, campaign.seed, 0, 352), 0)
+        store.settle(0)
+        assert store._rows("SELECT count FROM sums") == [(352,)]
+
+
+def test_landings_are_noted_run_by_run(campaign, flown):
+    records = CpuBackend().run(campaign.cases[0].params, campaign.seed, 0, RUNS)
+    with Store.read(flown) as store:
+        bits, gaps = store.landed(0, RUNS + 9)
+
+    expected = records["outcome"] == load_schema().enums["Outcome"]["success"]
+    np.testing.assert_array_equal(np.unpackbits(bits, bitorder="little")[:RUNS], expected)
+    assert gaps == [(RUNS, RUNS + 9)]
 
 
 def test_kept_records_come_back_from_their_files(campaign, flown):
     """Those of the lost runs, in order, whatever the batches."""
     lost = netcdf.read(flown / "losses.nc")
     records = CpuBackend().run(campaign.cases[0].params, 11, 0, RUNS)
-    from mcrisk.schema import load_schema
-
     expected = np.flatnonzero(records["outcome"] != load_schema().enums["Outcome"]["success"])
     np.testing.assert_array_equal(lost["run"], expected)
     np.testing.assert_array_equal(lost["acquisition_height"], records["acquisition_height"][expected])
@@ -154,40 +199,74 @@ def test_whatever_ends_a_process_the_next_one_gives_the_undisturbed_results(camp
 
 def test_an_interrupted_campaign_shows_how_far_it_is(campaign, flown):
     """Its journal asks for more than it holds: the figures are marked as incomplete."""
-    with Store.written(flown, campaign, 2 * RUNS):
+    with Store.written(flown, campaign, Goal(2 * RUNS)):
         pass
     so_far = results.read_results(flown / "results.nc")
 
     assert so_far.attrs["complete"] == 0
     assert (int(so_far["runs"]), so_far.attrs["runs_wanted"]) == (RUNS, 2 * RUNS)
     with Store.read(flown) as store:
-        assert store.progress() == [(RUNS, 2 * RUNS)]
+        assert (store.counts()[0].tolist(), store.goal.runs) == ([RUNS], 2 * RUNS)
 
 
 # ---- damage
 
 
-def test_a_flipped_bit_in_a_tally_is_flown_again(campaign, undisturbed, flown):
+@pytest.mark.parametrize(("table", "column"), [("sums", "content"), ("batches", "landed"), ("batches", "digest")])
+def test_a_flipped_bit_in_the_journal_is_flown_again(campaign, undisturbed, flown, table, column):
     with sqlite3.connect(flown / JOURNAL) as journal:
-        first, count, content = journal.execute("SELECT first, count, tally FROM batches LIMIT 1").fetchone()
+        first, content = journal.execute(f"SELECT first, {column} FROM {table} LIMIT 1").fetchone()
         spoilt = bytearray(content)
         spoilt[len(spoilt) // 2] ^= 1
-        journal.execute("UPDATE batches SET tally = ? WHERE first = ?", (bytes(spoilt), first))
-    with (
-        Store.read(flown) as store,
-        pytest.raises(InfrastructureError, match="are damaged; the same command flies them"),
-    ):
-        store.tally(0)
+        journal.execute(f"UPDATE {table} SET {column} = ? WHERE first = ?", (bytes(spoilt), first))
+    if table == "sums":
+        with (
+            Store.read(flown) as store,
+            pytest.raises(InfrastructureError, match="are damaged; the same command flies them"),
+        ):
+            store.tally(0)
 
-    assert again(campaign, flown) == (undisturbed, count)
+    assert again(campaign, flown) == (undisturbed, RUNS)
 
 
-def test_lost_records_are_flown_again(campaign, undisturbed, flown):
-    one = next((flown / RECORDS).iterdir())
-    count = int(one.stem.split("-")[2])
-    one.unlink()
+@pytest.mark.parametrize("change", ["count = count + 1", "first = first + 16", "landings = landings - 1"])
+def test_numbers_of_the_journal_that_changed_are_flown_again(campaign, undisturbed, flown, change):
+    with sqlite3.connect(flown / JOURNAL) as journal:
+        journal.execute(f"UPDATE batches SET {change} WHERE first = (SELECT MAX(first) FROM batches)")
 
-    assert again(campaign, flown) == (undisturbed, count)
+    assert again(campaign, flown) == (undisturbed, RUNS)
+
+
+@pytest.mark.parametrize("what", ["statement", "goal"])
+def test_a_changed_statement_is_told(campaign, flown, what):
+    with sqlite3.connect(flown / JOURNAL) as journal:
+        journal.execute(f"UPDATE campaign SET {what} = REPLACE({what}, '1', '2')")
+
+    with pytest.raises(InfrastructureError, match=r"its statement is damaged; .* move the folder away"):
+        again(campaign, flown)
+
+
+def test_changed_parameters_are_told(campaign, flown):
+    with sqlite3.connect(flown / JOURNAL) as journal:
+        (block,) = journal.execute("SELECT block FROM params").fetchone()
+        journal.execute("UPDATE params SET block = ?", (b"\x01" + block[1:],))
+
+    with pytest.raises(InfrastructureError, match="its parameters are damaged"):
+        again(campaign, flown)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda content: content[:-1], lambda content: content[:9] + b"!" + content[10:], None]
+)
+def test_lost_records_are_flown_again(campaign, undisturbed, flown, spoil):
+    """A chunk cut short, changed, or gone."""
+    (chunk,) = (flown / RECORDS).iterdir()
+    if spoil:
+        chunk.write_bytes(spoil(chunk.read_bytes()))
+    else:
+        chunk.unlink()
+
+    assert again(campaign, flown) == (undisturbed, RUNS)
 
 
 def test_records_that_were_not_kept_are_flown_for_them(campaign, undisturbed, flown):
@@ -213,30 +292,37 @@ def test_another_campaign_is_never_mixed_in(flown):
 
 
 def test_a_folder_in_use_is_refused_and_names_its_holder(campaign, flown):
-    from mcrisk.store import _holder
-
-    (flown / LOCK).write_text(json.dumps(_holder() | {"pid": os.getppid()}))
-
-    with pytest.raises(MistakeError, match=f"got process {os.getppid()} on .* since"):
+    """By the system's own lock, so that a number of a process which was given again does not matter."""
+    with (
+        Store.written(flown, campaign, Goal(RUNS)),
+        pytest.raises(MistakeError, match=f"got process {os.getpid()} on .* since"),
+    ):
         again(campaign, flown)
 
 
-@pytest.mark.parametrize("change", [{"pid": 2**22 + 1}, {"boot": "another start"}, None])
-def test_the_lock_of_a_process_that_is_gone_is_taken_over(campaign, undisturbed, flown, change):
-    """One that ended, one of an earlier start of the system, a torn one."""
-    from mcrisk.store import _holder
-
-    (flown / LOCK).write_text(json.dumps(_holder() | change) if change else '{"pi')
+@pytest.mark.parametrize("text", [{"pid": 2**22 + 1}, {"pid": os.getpid()}, '{"pi', ""])
+def test_the_lock_of_a_process_that_is_gone_is_taken_over(campaign, undisturbed, flown, text):
+    """One that ended, one whose number another has now, a torn one, an empty one."""
+    held = text if isinstance(text, str) else json.dumps({"host": socket.gethostname(), "since": "then"} | text)
+    (flown / LOCK).write_text(held)
 
     assert again(campaign, flown)[0] == undisturbed
     assert not (flown / LOCK).exists()
 
 
-def test_the_lock_of_another_host_stays(campaign, flown):
-    from mcrisk.store import _holder
+def test_the_lock_of_another_host_stays_until_it_is_broken_by_hand(campaign, undisturbed, flown):
+    (flown / LOCK).write_text(json.dumps({"host": "elsewhere", "pid": 7, "since": "then"}))
 
-    (flown / LOCK).write_text(json.dumps(_holder() | {"host": "elsewhere"}))
-
-    with pytest.raises(MistakeError, match="on elsewhere"):
+    with pytest.raises(MistakeError, match=r"got process 7 on elsewhere since then; .*--force-lock"):
         again(campaign, flown)
     assert (flown / LOCK).exists()
+    found = fly(campaign, Goal(RUNS, "losses"), CpuBackend(), folder=flown, force_lock=True)
+    assert netcdf.content_digest(found) == undisturbed
+
+
+def test_a_journal_of_another_version_is_told(campaign, flown):
+    with sqlite3.connect(flown / JOURNAL) as journal:
+        journal.execute("PRAGMA user_version = 99")
+
+    with pytest.raises(MistakeError, match="expected a journal of version 2, got version 99; choose another --out"):
+        again(campaign, flown)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import itertools
-import json
 import math
 from fractions import Fraction
 
@@ -14,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcrisk import tally as module
+from mcrisk.encoding import decode, encode
 from mcrisk.errors import InfrastructureError
 from mcrisk.schema import load_schema
-from mcrisk.tally import GROUPS, Moments, Scatter, Tally, bin_edges, exact_dot, exact_sum, merge, tally
+from mcrisk.tally import GROUPS, Moments, Scatter, bin_edges, exact_dot, exact_sum, merge, tally
 
 SCHEMA = load_schema()
 SUCCESS = SCHEMA.enums["Outcome"]["success"]
@@ -192,19 +192,38 @@ def test_a_run_is_never_counted_twice():
         merge([tally(records, 0), tally(records, 50)])
 
 
-def test_a_stored_tally_is_the_same_tally():
-    original = tally(synthetic(2000), 0)
-    text = json.dumps(original.to_dict())
+@pytest.mark.parametrize("runs", [0, 1, 2000])
+def test_a_stored_tally_is_the_same_tally(runs):
+    """Every number of it; and equal tallies have equal bytes, whatever they were merged from."""
+    records = synthetic(runs)
+    original = tally(records, 5)
+    again = decode(encode(original))
 
-    assert Tally.from_dict(json.loads(text)) == original
-    assert merge([Tally.from_dict(json.loads(text)), tally(synthetic(10), 2000)]).runs == 2010
+    for group in original.metrics:
+        for name, one in original.metrics[group].items():
+            other = again.metrics[group][name]
+            assert (one.count, one.total, one.squares) == (other.count, other.total, other.squares)
+            assert (one.least, one.greatest) == (other.least, other.greatest)
+            np.testing.assert_array_equal(one.bins, other.bins)
+            np.testing.assert_array_equal(one.counts, other.counts)
+    assert (again.ranges, again.scatter) == (original.ranges, original.scatter)
+    np.testing.assert_array_equal(again.counts, original.counts)
+    np.testing.assert_array_equal(again.examples, original.examples)
+    assert encode(merge([tally(records[: runs // 3], 5), tally(records[runs // 3 :], 5 + runs // 3)])) == encode(
+        original
+    )
 
 
 def test_a_stored_tally_is_small():
-    """Kilobytes, not growing with the runs: bins are few and repeat."""
-    size = len(json.dumps(tally(synthetic(50_000), 0).to_dict()))
+    """Some kilobytes, hardly growing with the runs: bins are few."""
+    assert len(encode(tally(synthetic(700), 0))) < 10_000
+    assert len(encode(tally(synthetic(50_000), 0))) < 40_000
 
-    assert size < 100_000
+
+@pytest.mark.parametrize("spoil", [lambda c: c[:-3], lambda c: c[:20] + bytes([c[20] ^ 1]) + c[21:], lambda c: b""])
+def test_a_damaged_tally_is_refused(spoil):
+    with pytest.raises(InfrastructureError, match="damaged"):
+        decode(spoil(encode(tally(synthetic(100), 0))))
 
 
 def test_not_a_number_is_never_summed():

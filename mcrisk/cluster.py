@@ -1,0 +1,273 @@
+"""The workers of a campaign, wherever they are: the only file that imports dask.
+
+One way for all of them: a client of a `distributed` scheduler. On this machine that is threads of this process, which
+open no port (the kernel holds no Python lock), or one process for each GPU; elsewhere a scheduler's address, or jobs
+that a cluster file asks for. Every batch is sent to one worker by name, since a GPU takes a thousand times the runs of
+a processor core; who is given what, and what becomes of batches whose worker is gone, is `execute`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import logging
+import os
+import queue
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mcrisk.errors import InfrastructureError, visible
+
+if TYPE_CHECKING:
+    from mcrisk.clusterfile import ClusterSpec
+
+__all__ = ["Cluster", "Delivery", "connected"]
+
+LOOPBACK = "127.0.0.1"
+CONNECT_SECONDS = 10.0  # for a scheduler to answer
+RESTART_SECONDS = 20.0  # for a worker to come back
+ALLOWED_FAILURES = 1000  # of a worker under a batch: `execute` isolates what kills workers itself
+GONE = "the scheduler is gone"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of something submitted: its value, or what it failed with; both None where its worker was lost."""
+
+    ticket: int
+    value: Any = None
+    error: BaseException | None = None
+
+
+class Cluster:
+    """A scheduler and its workers, by their addresses. Made by `connected`."""
+
+    def __init__(self, client: Any, described: str) -> None:
+        self.described = described
+        self._client = client
+        self._numbers = itertools.count()
+        self._futures: dict[int, Any] = {}
+        self._done: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    @property
+    def dashboard(self) -> str:
+        """Where the dashboard is, if there is one."""
+        try:
+            link = str(self._client.dashboard_link or "")
+        except Exception:  # dask asks the scheduler, which may be gone
+            return ""
+        return link if _has_dashboard() else ""
+
+    def workers(self) -> dict[str, int]:
+        """Threads of every worker by its address. Raises `InfrastructureError` where the scheduler is gone."""
+        if self._client.status != "running":
+            raise _gone(self.described)
+        try:
+            return dict(self._client.nthreads())
+        except Exception as error:
+            raise _gone(self.described) from error
+
+    def submit(self, function: Callable[[Any], Any], argument: Any, worker: str, priority: int = 0) -> int:
+        """Let this worker, and no other, do it; the ticket of its delivery."""
+        ticket = next(self._numbers)
+        try:
+            future = self._client.submit(
+                function, argument, key=f"mcrisk-{self._client.id}-{ticket}", workers=[worker],
+                allow_other_workers=False, priority=priority, pure=False,
+            )  # fmt: skip
+        except Exception as error:
+            raise _gone(self.described) from error
+        self._futures[ticket] = future
+        future.add_done_callback(lambda _: self._done.put(ticket))
+        return ticket
+
+    def deliveries(self, timeout: float) -> list[Delivery]:
+        """What arrived; waits up to `timeout` [s] for the first."""
+        tickets = []
+        with contextlib.suppress(queue.Empty):
+            tickets.append(self._done.get(timeout=timeout))
+            while True:
+                tickets.append(self._done.get_nowait())
+        mine = {ticket: self._futures.pop(ticket) for ticket in tickets if ticket in self._futures}
+        finished = {ticket: future for ticket, future in mine.items() if future.status == "finished"}
+        values = self._gathered(finished)
+        found = []
+        for ticket, future in mine.items():
+            if ticket in values:
+                found.append(Delivery(ticket, values[ticket]))
+            elif future.status == "error":
+                found.append(Delivery(ticket, error=future.exception()))
+            else:
+                found.append(Delivery(ticket))
+        return found
+
+    def cancel(self, ticket: int) -> None:
+        """No longer wait for it."""
+        if future := self._futures.pop(ticket, None):
+            with contextlib.suppress(Exception):
+                self._client.cancel([future], force=True)
+
+    def restart(self, worker: str) -> bool:
+        """Start a worker anew, in a fresh process; whether that could be done."""
+        try:
+            told = self._client.restart_workers([worker], timeout=RESTART_SECONDS, raise_for_error=False)
+        except Exception:  # without a nanny
+            return False
+        return bool(told.get(worker) == "OK")
+
+    def retire(self, worker: str) -> None:
+        """Let a worker go that cannot be used."""
+        with contextlib.suppress(Exception):
+            self._client.retire_workers([worker], close_workers=True)
+
+    def _gathered(self, futures: Mapping[int, Any]) -> dict[int, Any]:
+        """The values of finished futures by ticket; those whose worker died with them are missing."""
+        if not futures:
+            return {}
+        try:
+            values = self._client.gather(list(futures.values()), errors="raise")
+            return dict(zip(futures, values, strict=True))
+        except Exception:
+            found = {}
+            for ticket, future in futures.items():
+                with contextlib.suppress(Exception):
+                    found[ticket] = future.result(timeout=CONNECT_SECONDS)
+            return found
+
+
+@contextmanager
+def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str], None]) -> Iterator[Cluster]:
+    """The workers of a cluster, until the block is left; jobs that were asked for are given back.
+
+    device: cpu or gpu, for this machine. threads: of this process, where they are the workers.
+    """
+    import dask
+    import distributed
+
+    _mind_forks()
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    settings = {
+        "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS:.0f}s",
+        "distributed.admin.low-level-log-length": 100,  # a scheduler that sees a million batches
+    }
+    with dask.config.set(settings), contextlib.ExitStack() as open_:
+        if spec.kind == "address":
+            client = _client(distributed, spec)
+            _warn_of_open_scheduler(spec.address, tell)
+        else:
+            cluster = open_.enter_context(_own(distributed, spec, device, threads, tell))
+            client = _client_of(distributed, cluster)
+            if spec.adapt:
+                cluster.adapt(**spec.adapt)
+        open_.callback(_closed, client)
+        found = Cluster(client, spec.described)
+        if spec.kind != "local" and (link := found.dashboard):
+            tell(f"dashboard: {link}")
+        yield found
+
+
+def _client_of(distributed: Any, cluster: Any) -> Any:
+    return distributed.Client(cluster, set_as_default=False)
+
+
+def _client(distributed: Any, spec: ClusterSpec) -> Any:
+    try:
+        if spec.address.endswith(".json"):
+            return distributed.Client(scheduler_file=spec.address, timeout=CONNECT_SECONDS, set_as_default=False)
+        return distributed.Client(spec.address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        text = f"--cluster {visible(spec.address)}"
+        remedy = "start one with `dask scheduler --host 127.0.0.1`, then the same command goes on"
+        raise InfrastructureError(text, "a dask scheduler that answers", visible(reason), remedy) from error
+
+
+@contextmanager
+def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: Callable[[str], None]) -> Iterator[Any]:
+    """A scheduler of ours with its workers or jobs."""
+    local: dict[str, Any] = {
+        "dashboard_address": f"{LOOPBACK}:0", "worker_dashboard_address": f"{LOOPBACK}:0",
+        "silence_logs": logging.CRITICAL, "memory_limit": 0,
+    }  # fmt: skip
+    try:
+        if spec.kind == "local" and device == "gpu":
+            cluster = _one_for_each_gpu(distributed)
+        elif spec.kind == "local":
+            cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=threads, processes=False, **local)
+        elif spec.kind == "processes":
+            options = {"n_workers": spec.workers or threads, "threads_per_worker": 1, "host": LOOPBACK}
+            cluster = distributed.LocalCluster(processes=True, **local | options | dict(spec.options))
+        else:
+            cluster = spec.make(tell)
+            cluster.scale(**{"jobs" if spec.jobs else "n": spec.jobs or spec.workers})
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        text = f"{spec.described}: {visible(str(error).splitlines()[0] if str(error) else type(error).__name__)}"
+        raise InfrastructureError(text, remedy="see the documentation of its class for [options]") from error
+    try:
+        yield cluster
+    finally:
+        with contextlib.suppress(Exception):
+            cluster.close(timeout=CONNECT_SECONDS)
+
+
+def _one_for_each_gpu(distributed: Any) -> Any:
+    """A process for each GPU that this process may see; it sees no other."""
+    options = {"nthreads": 1, "host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0", "memory_limit": 0}
+    workers = {
+        number: {"cls": distributed.Nanny, "options": options | {"env": {"CUDA_VISIBLE_DEVICES": gpu}}}
+        for number, gpu in enumerate(visible_gpus())
+    }
+    scheduler = {"cls": distributed.Scheduler, "options": {"host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0"}}
+    return distributed.SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named:
+        return [one.strip() for one in named.split(",") if one.strip()]
+    from mcrisk.backends import gpu_count
+
+    return [str(number) for number in range(gpu_count())]
+
+
+@functools.cache
+def _mind_forks() -> None:
+    """Give a forked process a thread of its own for dask's messages; it would wait for its parent's for ever."""
+
+    def renew() -> None:
+        utils = sys.modules.get("distributed.utils")
+        if hasattr(utils, "_offload_executor"):
+            utils._offload_executor = ThreadPoolExecutor(1, "Dask-Offload")  # type: ignore[union-attr]
+
+    os.register_at_fork(after_in_child=renew)
+
+
+def _closed(client: Any) -> None:
+    with contextlib.suppress(Exception):
+        client.close(timeout=CONNECT_SECONDS)
+
+
+def _gone(described: str) -> InfrastructureError:
+    return InfrastructureError(f"{described}: {GONE}", remedy="start it again; the same command then goes on")
+
+
+def _has_dashboard() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("bokeh") is not None
+
+
+def _warn_of_open_scheduler(address: str, tell: Callable[[str], None]) -> None:
+    host = address.partition("://")[2].rpartition(":")[0].strip("[]")
+    local = host.startswith("127.") or host in ("localhost", "::1", "")
+    if not local and not address.startswith("tls://"):
+        tell(f"{visible(address)} is open to everybody who reaches it: dask without TLS runs what it is sent")

@@ -1,0 +1,1 @@
+"""The commands of `mcrisk`, by what they are for."""

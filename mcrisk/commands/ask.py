@@ -1,0 +1,96 @@
+"""Commands that ask of results: show, replay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcrisk.errors import MistakeError, visible
+
+from .shared import Json, Seed, Sets, console, guarded, load, present, results_of, tell, whole
+
+__all__ = ["replay", "show"]
+
+
+@guarded
+def show(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR|MISSION", help="Folder of results, or a mission that was run with the same --set and --seed."
+        ),
+    ] = "",
+    sets: Sets = None,
+    seed: Seed = "0",
+    as_json: Json = False,
+) -> int:
+    """Show the results of a folder, or those of a mission that was run without --out.
+
+    Without DIR or MISSION, list the missions that mcrisk brings.
+    """
+    if not target:
+        return _list_missions(as_json)
+    from mcrisk.results import read_results
+
+    results = results_of(target, sets, seed)
+    return present(read_results(results), results.parent, as_json)
+
+
+@guarded
+def replay(
+    target: Annotated[str, typer.Argument(metavar="DIR|MISSION", help="Folder of results, or a mission.")],
+    run: Annotated[str, typer.Option("--run", metavar="K", help="Number of the run, from 0.")],
+    case: Annotated[str, typer.Option(metavar="I", help="Number of the case, from 0, where there are several.")] = "0",
+    sets: Sets = None,
+    seed: Seed = "0",
+    out: Annotated[str | None, typer.Option(metavar="FILE.nc", help="Write every tick to this file.")] = None,
+) -> None:
+    """Fly one run again, the very same flight, and show its course."""
+    from mcrisk.config import lies_at
+
+    number, place = whole("run", run), whole("case", case)
+    if out is not None and (not out.endswith(".nc") or lies_at(Path(out)) == "a folder"):
+        raise MistakeError("--out", "a file name ending in .nc", f"'{visible(out)}'")
+
+    from mcrisk import netcdf
+    from mcrisk.api import check_folder, replay_case
+    from mcrisk.campaign import state
+    from mcrisk.results import read_results, results_file
+
+    if results := results_file(target):
+        from mcrisk.dataset import campaign_of
+
+        campaign = campaign_of(read_results(results))
+    else:
+        campaign = state(load([target], sets), whole("seed", seed))
+    if out is not None:
+        check_folder(Path(out).parent)
+    flight = replay_case(campaign, number, place)
+
+    from mcrisk.course import show_course
+
+    show_course(flight, console())
+    if out is not None:
+        netcdf.write(flight, Path(out))
+        tell(f"every tick is in {out}")
+
+
+def _list_missions(as_json: bool) -> int:
+    """Print name and title of every shipped mission."""
+    from mcrisk.config import shipped
+    from mcrisk.mission import load
+
+    missions = [{"name": name, "title": load(name).title} for name in shipped()]
+    if as_json:
+        print(json.dumps({"missions": missions}))
+        return 0
+    from mcrisk.sheet import table_of
+
+    table = table_of("mission", "title")
+    for one in missions:
+        table.add_row(one["name"], one["title"])
+    console().print(table)
+    return 0

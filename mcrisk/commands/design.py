@@ -1,0 +1,118 @@
+"""Commands about a design before it flies: params, check, bench."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mcrisk.errors import MistakeError, command, visible
+
+from .shared import Json, Sets, console, guarded, load, tell
+
+__all__ = ["bench", "check", "params"]
+
+
+@guarded
+def params(
+    pattern: Annotated[str, typer.Argument(help="Part of a path or description.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List the parameters of a mission: path, unit, default, range, meaning."""
+    from mcrisk.mission import parameter_rows
+
+    rows = parameter_rows(pattern)
+    if not rows:
+        from mcrisk.errors import suggestion
+        from mcrisk.schema import load_schema
+
+        hint = suggestion(pattern, load_schema().fields) or f"`{command('params')}` lists all of them"
+        raise MistakeError(f"no parameter matches '{visible(pattern)}'", remedy=hint)
+    if as_json:
+        print(json.dumps({"parameters": rows}))
+        return
+    from mcrisk.sheet import table_of
+
+    table = table_of("path", "unit", "default", "range", "description")
+    for row in rows:
+        table.add_row(row["path"], f"[{row['unit']}]", row["default"], row["range"], row["description"])
+    console().print(table)
+
+
+@guarded
+def check(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="Mission files, or names of shipped ones: `show` alone lists them."),
+    ],
+) -> int:
+    """Check mission files, and show the design that follows from them and its nominal flight."""
+    from mcrisk.mission import load
+    from mcrisk.nominal import design
+    from mcrisk.params import pack
+    from mcrisk.sheet import show_design
+
+    worst = 0
+    screen = console()
+    for name in files:
+        try:
+            mission = load(name)
+            designed = design(mission)
+            pack(designed)
+        except MistakeError as mistake:
+            tell(f"mcrisk: {mistake}")
+            worst = max(worst, mistake.exit_code)
+            continue
+        show_design(name, designed, screen)
+    return worst
+
+
+@guarded
+def bench(
+    missions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MISSION",
+            help="Mission files, or names of shipped ones; without any hakuto_r_m2_as_designed and blue_ghost_m1.",
+        ),
+    ] = None,
+    seconds: Annotated[str, typer.Option(metavar="S", help="Time for each mission and library.")] = "6",
+    sets: Sets = None,
+    all_cores: Annotated[
+        bool, typer.Option("--all-cores", help="Measure campaigns on one core and on all of them, too.")
+    ] = False,
+    write: Annotated[
+        str | None, typer.Option(metavar="PAGE.md", help="Write the table into this page, between its bench marks.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per mission and library.")] = False,
+) -> None:
+    """Measure on one core how fast descents are flown: against the scalar build, and against the processor's peak."""
+    from mcrisk import bench as measuring
+    from mcrisk import pages
+    from mcrisk.campaign import state
+
+    wanted = measuring.seconds(seconds)
+    campaigns = [state([mission]) for mission in load(missions or measuring.MISSIONS, sets)]
+    if write is not None:
+        pages.block(Path(write), "bench")
+    typed = shlex.join(["mcrisk", *sys.argv[1:]])
+    answers: list[dict[str, Any]] = []
+    for campaign in campaigns:
+        together = measuring.scaling(campaign, wanted) if all_cores else None
+        own = measuring.bench(campaign, wanted, tell)
+        answers += own
+        if as_json:
+            for answer in [together, *own] if together else own:
+                print(json.dumps(answer, allow_nan=False), flush=True)
+        else:
+            from mcrisk.sheet import show_speed
+
+            show_speed(own, together, console())
+    if not as_json:
+        tell(measuring.summary(answers, typed))
+    if write is not None:
+        pages.write_block(Path(write), "bench", measuring.markdown(answers, typed))
