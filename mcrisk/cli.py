@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from mcrisk.commands import ask, design, fly
+from mcrisk.commands import ask, design, fly, judge
 from mcrisk.commands.shared import failed_output
 from mcrisk.errors import command
 
@@ -34,6 +34,9 @@ for function, short in (
     (fly.sweep, "Fly a study: designs along axes of changed parameters."),
     (fly.resume, "Go on with a campaign that was interrupted."),
     (ask.show, "Show results that are there, or list the shipped missions."),
+    (judge.compare, "Tell which of several designs lands more often."),
+    (judge.verify, "Judge requirements: PASS, FAIL or UNDECIDED."),
+    (judge.export, "Write results as CSV or netCDF."),
     (ask.replay, "Fly one run again and show its course."),
     (design.params, "List the parameters of a mission."),
     (design.check, "Check mission files, and show the design that follows."),

@@ -31,7 +31,6 @@ __all__ = ["KEEPS", "Keep", "Result", "Work", "Worker", "checksum", "fly", "hell
 
 Keep = Literal["none", "losses", "all"]
 KEEPS: tuple[Keep, ...] = get_args(Keep)
-LANDED_BYTES = 4096  # [byte] of landing bits kept of a batch: where they take more, a comparison flies it again
 
 _LENT: dict[str, AbstractBackend] = {}  # backends of this process, for workers that are its threads
 
@@ -54,7 +53,7 @@ class Work:
 class Result:
     """What a batch gave: a few kilobytes, and the kept records.
 
-    content: the encoded tally. landed: one bit for each run, set where it landed, compressed; None where that is large.
+    content: the encoded tally. landed: one bit for each run, set where it landed, compressed.
     records: the kept ones with their run numbers, `(kept,)` of run and record.
     """
 
@@ -62,7 +61,7 @@ class Result:
     first: int
     count: int
     content: bytes
-    landed: bytes | None
+    landed: bytes
     landings: int
     checksum: bytes
     keep: Keep
@@ -130,9 +129,7 @@ def fly(work: Work) -> Result:
     records = device.run(work.params, work.seed, work.first, work.count)
     success = records["outcome"] == load_schema().enums["Outcome"]["success"]
     content = encode(tally(records, work.first))
-    landed: bytes | None = zlib.compress(np.packbits(success, bitorder="little").tobytes(), 6)
-    if landed is not None and len(landed) > LANDED_BYTES:
-        landed = None
+    landed = zlib.compress(np.packbits(success, bitorder="little").tobytes(), 6)
     return Result(
         place=work.place,
         first=work.first,
@@ -162,11 +159,9 @@ def landings(landed: bytes, count: int) -> NDArray[np.bool_]:
     return np.unpackbits(bits, count=count, bitorder="little").astype(bool)
 
 
-def checksum(place: int, first: int, count: int, landings: int, content: bytes, landed: bytes | None) -> bytes:
+def checksum(place: int, first: int, count: int, landings: int, content: bytes, landed: bytes) -> bytes:
     """SHA-256 of a batch, made where it was flown and checked wherever it arrives."""
-    whole = hashlib.sha256(f"{place} {first} {count} {landings} {len(content)} ".encode() + content)
-    whole.update(b"-" if landed is None else b"+" + landed)
-    return whole.digest()
+    return hashlib.sha256(f"{place} {first} {count} {landings} {len(content)} ".encode() + content + landed).digest()
 
 
 def _device(backend: str) -> AbstractBackend:

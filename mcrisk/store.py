@@ -49,10 +49,12 @@ COMMIT_SECONDS = 0.25  # [s] between two commits: what a killed process can lose
 FOLD = 64  # rows of sums that become one
 SETTLED = 100  # level of the sum of a whole case
 TABLES = """
-CREATE TABLE campaign (statement TEXT NOT NULL, goal TEXT NOT NULL, checksum BLOB NOT NULL);
+CREATE TABLE campaign (
+    statement TEXT NOT NULL, planned TEXT NOT NULL, goal TEXT NOT NULL, checksum BLOB NOT NULL
+);
 CREATE TABLE params (place INTEGER PRIMARY KEY, block BLOB NOT NULL);
 CREATE TABLE batches (
-    place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, landings INTEGER NOT NULL, landed BLOB,
+    place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, landings INTEGER NOT NULL, landed BLOB NOT NULL,
     checksum BLOB NOT NULL, keep TEXT NOT NULL, chunk INTEGER, at INTEGER, size INTEGER, digest BLOB,
     worker TEXT NOT NULL, seconds REAL NOT NULL, finished TEXT NOT NULL,
     PRIMARY KEY (place, first)
@@ -87,8 +89,11 @@ class Store:
     `InfrastructureError` for a journal that cannot be read or written.
     """
 
-    def __init__(self, folder: Path | None, connection: sqlite3.Connection, campaign: Campaign, goal: Goal) -> None:
+    def __init__(
+        self, folder: Path | None, connection: sqlite3.Connection, campaign: Campaign, planned: Goal, goal: Goal
+    ) -> None:
         self.folder, self.campaign, self.goal = folder, campaign, goal
+        self.planned = planned  # what was asked at the very start, before any run was seen
         self._connection = connection
         self._committed = time.monotonic()
         self._loose: Counter[int] = Counter()
@@ -147,20 +152,20 @@ class Store:
                 for statement in TABLES.split(";"):
                     connection.execute(statement)
                 described = json.dumps(campaign.describe(), sort_keys=True)
-                row = (described, goal.to_text(), _sealed(described, goal.to_text()))
-                connection.execute("INSERT INTO campaign VALUES (?, ?, ?)", row)
+                texts = (described, goal.to_text(), goal.to_text())
+                connection.execute("INSERT INTO campaign VALUES (?, ?, ?, ?)", (*texts, _sealed(*texts)))
                 blocks = [(place, case.params) for place, case in enumerate(campaign.cases)]
                 connection.executemany("INSERT INTO params VALUES (?, ?)", blocks)
                 connection.execute(f"PRAGMA user_version = {JOURNAL_VERSION}")
-        present, _ = _stated(connection, folder)
+        present, planned, _ = _stated(connection, folder)
         if present.digest != campaign.digest:
             ours, theirs = campaign.digest[:8], present.digest[:8]
             raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")
         with connection:
             (described,) = connection.execute("SELECT statement FROM campaign").fetchone()
-            sealed = (goal.to_text(), _sealed(described, goal.to_text()))
-            connection.execute("UPDATE campaign SET goal = ?, checksum = ?", sealed)
-        return cls(folder, connection, present, goal)
+            sealed = _sealed(described, planned.to_text(), goal.to_text())
+            connection.execute("UPDATE campaign SET goal = ?, checksum = ?", (goal.to_text(), sealed))
+        return cls(folder, connection, present, planned, goal)
 
     # ------------------------------------------------------------------------------------------------ writing
 
@@ -293,6 +298,11 @@ class Store:
             found.append((reached, runs))
         return found
 
+    def reached(self, place: int) -> int:
+        """The runs of a case that are flown without a gap from run 0 on."""
+        spans = _joined(self._spans("sums", place))
+        return spans[0][1] if spans and spans[0][0] == 0 else 0
+
     def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Runs flown and landings of every case, `(cases,)` each."""
         runs, landed = (np.zeros(len(self.campaign.cases), np.int64) for _ in range(2))
@@ -312,22 +322,18 @@ class Store:
             parts.append(content)
         return merge(map(decode, parts)) if parts else None
 
-    def landed(self, place: int, runs: int) -> tuple[NDArray[np.uint8], list[tuple[int, int]]]:
-        """Landings of runs 0 to runs - 1 as packed bits, little bit first, and the runs of which none are noted."""
+    def landed(self, place: int, runs: int) -> NDArray[np.uint8]:
+        """Landings of runs 0, ..., runs - 1 as packed bits, the lowest first; refuses runs that are not flown."""
+        if gaps := self.gaps(place, runs):
+            first, stop = gaps[0]
+            where = f"{self.folder}: " if self.folder else ""
+            text = f"{where}runs {first} to {stop - 1} of {self.campaign.cases[place].name} are not flown"
+            raise MistakeError(text, remedy="resume it first")
         bits = np.zeros(-(-runs // 8), np.uint8)
-        known: list[tuple[int, int]] = []
-        columns = "SELECT first, count, landed FROM batches"
-        query = f"{columns} WHERE place = ? AND first < ? AND landed IS NOT NULL ORDER BY first"
-        for first, count, content in self._rows(query, (place, runs)):
-            inside = min(count, runs - first)
-            set_bits(bits, first, landings(content, count)[:inside])
-            known.append((first, first + inside))
-        gaps, reached = [], 0
-        for first, stop in [*known, (runs, runs)]:
-            if first > reached:
-                gaps.append((reached, first))
-            reached = max(reached, stop)
-        return bits, gaps
+        query = "SELECT first, count, landed FROM batches WHERE place = ? AND first < ? ORDER BY first"
+        for first, count, content in self._connection.execute(query, (place, runs)):
+            set_bits(bits, first, landings(content, count)[: runs - first])
+        return bits
 
     def kept(self, place: int) -> tuple[NDArray[np.uint64], NDArray[np.void]]:
         """Run numbers and kept records of a case, in order."""
@@ -379,16 +385,16 @@ def set_bits(bits: NDArray[np.uint8], first: int, landed: NDArray[np.bool_]) -> 
     bits[start : start + len(packed)] |= packed
 
 
-def _stated(connection: sqlite3.Connection, folder: Path | None) -> tuple[Campaign, Goal]:
-    """The campaign of a journal and its goal."""
+def _stated(connection: sqlite3.Connection, folder: Path | None) -> tuple[Campaign, Goal, Goal]:
+    """The campaign of a journal, its goal at the start and that of now."""
     where = str(folder / JOURNAL) if folder else "journal"
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version != JOURNAL_VERSION:
         known = "campaign" in _tables(connection)
         found = f"version {version or 1}" if known else "another database"
         raise MistakeError(where, f"a journal of version {JOURNAL_VERSION}", found, "choose another --out")
-    row = connection.execute("SELECT statement, goal, checksum FROM campaign").fetchone()
-    if row is None or row[2] != _sealed(row[0], row[1]):
+    row = connection.execute("SELECT statement, planned, goal, checksum FROM campaign").fetchone()
+    if row is None or row[3] != _sealed(*row[:3]):
         raise InfrastructureError(f"{where}: its statement is damaged", remedy=DAMAGED)
     statement = json.loads(row[0])
     if statement["schema_version"] != SCHEMA_VERSION:
@@ -396,7 +402,7 @@ def _stated(connection: sqlite3.Connection, folder: Path | None) -> tuple[Campai
         raise MistakeError(where, f"a campaign of version {SCHEMA_VERSION}", found, "choose another --out")
     blocks = [block for (block,) in connection.execute("SELECT block FROM params ORDER BY place").fetchall()]
     try:
-        return Campaign.restored(statement, blocks), Goal.from_text(row[1])
+        return Campaign.restored(statement, blocks), Goal.from_text(row[1]), Goal.from_text(row[2])
     except (MistakeError, ValueError) as error:
         raise InfrastructureError(f"{where}: its parameters are damaged ({error})", remedy=DAMAGED) from error
 
@@ -432,8 +438,8 @@ def _quoted(path: Path) -> str:
     return quote(str(path.absolute()))
 
 
-def _sealed(statement: str, goal: str) -> bytes:
-    return hashlib.sha256(f"{len(statement)} {statement}{goal}".encode()).digest()
+def _sealed(*texts: str) -> bytes:
+    return hashlib.sha256(json.dumps(texts).encode()).digest()
 
 
 def _sum_checksum(place: int, first: int, count: int, content: bytes) -> bytes:
@@ -445,7 +451,7 @@ def _row_checksum(row: tuple[Any, ...], keep: str, segment: Segment) -> bytes:
     place, first, count, seen, landed = row
     chunk, at, size, digest = segment
     whole = hashlib.sha256(f"{place} {first} {count} {seen} {keep} {chunk} {at} {size} ".encode())
-    whole.update((b"-" if digest is None else digest) + (b"-" if landed is None else b"+" + landed))
+    whole.update((digest or b"-") + landed)
     return whole.digest()
 
 

@@ -1,0 +1,244 @@
+"""Commands that judge: which design is better, is a requirement met; and that hand results on: export."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcrisk.errors import MistakeError, command, visible
+
+from .fly import asked, flier, flown, folder_of, workplace
+from .shared import (
+    BackendName,
+    Cluster,
+    Json,
+    Out,
+    Seed,
+    Sets,
+    console,
+    guarded,
+    load,
+    results_of,
+    tell,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from mcrisk.contest import Entry
+
+__all__ = ["compare", "export", "verify"]
+
+
+@guarded
+def compare(
+    targets: Annotated[
+        list[str],
+        typer.Argument(metavar="DIR|MISSION...", help="Missions, and folders of results with all their cases."),
+    ],
+    runs: Annotated[
+        str, typer.Option("--runs", "-n", metavar="N", help="Runs of each; else those that the folders have, or 10000.")
+    ] = "",
+    seed: Seed = "0",
+    sets: Sets = None,
+    out: Out = None,
+    backend: BackendName = "auto",
+    cluster: Cluster = "",
+    against: Annotated[str, typer.Option(metavar="NAME", help="Compare all others with this one only.")] = "",
+    examples: Annotated[str, typer.Option(metavar="K", help="Run numbers shown of each kind.")] = "10",
+    as_json: Json = False,
+) -> int:
+    """Tell which of several designs lands more often, run by run on the same random worlds, and where they differ.
+
+    Missions are flown into one campaign; folders are read, and extended where they have fewer runs than --runs.
+    """
+    from mcrisk import contest, duel
+    from mcrisk.store import Store
+
+    spec = workplace(cluster, backend, out)
+    wanted, kept = whole("runs", runs) if runs else None, whole("examples", examples)
+    device, real = flier(spec, backend)
+    entries = _entries(targets, sets, whole("seed", seed), real, out)
+    contest.check_worlds(entries)
+    present = [runs for runs in map(contest.reached, entries) if runs]
+    number = wanted or min(present, default=10_000)
+    for entry in entries:
+        if entry.folder and contest.reached(entry) < number:
+            goal = asked(number, "none", "", len(entry.campaign.cases))
+            flown(entry.campaign, goal, device, spec, entry.folder)
+    with ExitStack() as open_:
+        stores = [(entry, open_.enter_context(Store.read(entry.folder))) for entry in entries if entry.folder]
+        designs = contest.designs(stores, number)
+    places = [(entry, place) for entry, _ in stores for place in range(len(entry.campaign.cases))]
+    found = {name: where for (name, _, _), where in zip(designs, places, strict=True)}
+    told = duel.answer(duel.compare(designs, number, examples=kept, against=against or None))
+    if as_json:
+        print(json.dumps(told, allow_nan=False))
+        return 0
+
+    def replay(name: str, run: int) -> str:
+        entry, place = found[name]
+        which = ["--case", str(place)] if len(entry.campaign.cases) > 1 else []
+        return command("replay", str(entry.folder), "--run", str(run), *which)
+
+    duel.show(told, console(), replay)
+    return 0
+
+
+def _entries(targets: list[str], sets: Sets, seed: int, real: int, out: str | None) -> list[Entry]:
+    """Stores as they are, and all missions together as one campaign."""
+    from mcrisk.campaign import state
+    from mcrisk.contest import Entry, of_folder
+    from mcrisk.results import results_file
+
+    found: list[Entry] = []
+    missions: list[str] = []
+    for target in targets:
+        if named := results_file(target):
+            found.append(of_folder(named.parent))
+        else:
+            missions.append(target)
+    if missions:
+        campaign = state(load(missions, sets), seed, real)
+        found.append(Entry(campaign, folder_of(campaign, out), "as asked now"))
+    elif sets or out is not None:
+        raise MistakeError("--set and --out", "missions to fly", "folders of results alone")
+    return found
+
+
+@guarded
+def export(
+    target: Annotated[str, typer.Argument(metavar="DIR|MISSION", help="Folder of results, or a mission that was run.")],
+    csv: Annotated[
+        str | None, typer.Option("--csv", metavar="FILE.csv", help="Write one row for each design point.")
+    ] = None,
+    netcdf: Annotated[str | None, typer.Option("--netcdf", metavar="FILE.nc", help="Write the whole dataset.")] = None,
+    sets: Sets = None,
+    seed: Seed = "0",
+) -> None:
+    """Write results for other programs: a table of all design points, or the dataset as one netCDF file."""
+    from mcrisk.export import check_files, write
+    from mcrisk.results import read_results
+
+    check_files(csv, netcdf)
+    write(read_results(results_of(target, sets, seed)), csv, netcdf)
+    for one in (csv, netcdf):
+        if one:
+            tell(f"written: {visible(one)}")
+
+
+@guarded
+def verify(
+    target: Annotated[str, typer.Argument(metavar="DIR|MISSION", help="Folder of results, or a mission to fly.")],
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help='As in "success >= 0.99 @ 0.90"; else [requirements] of the mission. Repeatable.'
+        ),
+    ] = None,
+    runs: Annotated[
+        str,
+        typer.Option(
+            "--runs", "-n", metavar="N", help="Runs of a mission, 10000 if not said; those of a folder, extended."
+        ),
+    ] = "",
+    seed: Seed = "0",
+    sets: Sets = None,
+    out: Out = None,
+    backend: BackendName = "auto",
+    cluster: Cluster = "",
+    final: Annotated[
+        bool, typer.Option("--final", help="Spend the whole risk on this look; no later one can decide.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Judge requirements: PASS (exit code 0), FAIL (1) or UNDECIDED (3), at the stated confidence however often asked.
+
+    Every look is noted in the store: what a later look may still spend of the risk of a wrong verdict follows from it.
+    """
+    from dataclasses import replace
+
+    from mcrisk.requirement import parse
+    from mcrisk.results import results_file
+    from mcrisk.store import Store
+
+    stated = [parse(text, "--require") for text in require or ()]
+    spec = workplace(cluster, backend, out)
+    wanted = whole("runs", runs) if runs else None
+    device, real = flier(spec, backend)
+    if named := results_file(target):
+        if sets or out is not None:
+            raise MistakeError("--set and --out", "a mission to fly", "a folder of results")
+        folder = named.parent
+        with Store.read(folder) as store:
+            campaign, goal = store.campaign, store.goal
+        if wanted and wanted > goal.runs:
+            goal = replace(goal, runs=wanted, precision=None)
+            flown(campaign, goal, device, spec, folder)
+    else:
+        from mcrisk.campaign import state
+
+        campaign = state(load([target], sets), whole("seed", seed), real)
+        folder, goal = folder_of(campaign, out), asked(wanted or 10_000, "none", "", 1)
+        flown(campaign, goal, device, spec, folder)
+    told = _verdicts(folder, stated, final)
+    overall = next(one for one in ("FAIL", "UNDECIDED", "PASS") if any(row["verdict"] == one for row in told))
+    if as_json:
+        worst = next(row for row in told if row["verdict"] == overall)
+        print(json.dumps(worst | {"folder": str(folder), "requirements": told}, allow_nan=False))
+    else:
+        for row in told:
+            name = f"{row['case']}: " if len({one["case"] for one in told}) > 1 else ""
+            print(f"{row['verdict']}  {name}{row['explanation']}")
+        if overall == "UNDECIDED" and not final:
+            _say_runs(folder, told)
+    return {"PASS": 0, "FAIL": 1, "UNDECIDED": 3}[overall]
+
+
+def _verdicts(folder: Path, stated: list[Any], final: bool) -> list[dict[str, Any]]:
+    """Judge every requirement of every case of a store, and note the look."""
+    from dataclasses import asdict
+
+    from mcrisk.requirement import Look, count, judge
+    from mcrisk.store import Store
+
+    with Store.read(folder) as store:
+        campaign, goal = store.campaign, store.goal
+    with Store.written(folder, campaign, goal) as store:
+        runs, _ = store.counts()
+        planned = goal.precision is None and goal.runs == store.planned.runs and bool((runs == goal.runs).all())
+        told = []
+        for place, case in enumerate(campaign.cases):
+            tally = store.tally(place)
+            if tally is None:
+                raise MistakeError(str(folder), "runs to judge", f"none of {case.name}", "resume it first")
+            for requirement in stated or _requirements(case.mission):
+                looks = [Look(**look) for look in store.looks(requirement.text, place)]
+                found = judge(requirement, tally.runs, *count(requirement, tally), looks, final, planned or bool(looks))
+                if tally.runs not in [look.runs for look in looks]:
+                    store.note_look(requirement.text, place, asdict(found.look))
+                told.append({"case": case.name} | found.to_dict())
+    if not told:
+        remedy = 'say --require "success >= 0.99 @ 0.90"'
+        raise MistakeError("requirement", "one, or a table [requirements] in the mission", "none", remedy)
+    return told
+
+
+def _requirements(mission: str) -> list[Any]:
+    """The requirements that the resolved text of a mission states."""
+    from mcrisk.config import parse_toml
+    from mcrisk.requirement import parse
+
+    table = parse_toml(mission, "mission").get("requirements", {}) if mission else {}
+    return [parse(text, f"requirements.{name}") for name, text in table.items()]
+
+
+def _say_runs(folder: Path, told: list[dict[str, Any]]) -> None:
+    """How to go on where a verdict needs more runs."""
+    needed = [row["runs_needed"] for row in told if row["verdict"] == "UNDECIDED" and row["runs_needed"]]
+    if needed:
+        more = max(needed)
+        tell(f"about {more} runs would decide: {command('verify', str(folder), '--runs', str(more))}")

@@ -1,0 +1,64 @@
+"""Which designs are compared: missions, and cases of stores, all of the same random worlds, with their landings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcrisk.campaign import Campaign
+from mcrisk.errors import MistakeError, visible
+from mcrisk.store import JOURNAL, Store
+
+if TYPE_CHECKING:
+    from mcrisk.duel import Design
+
+__all__ = ["Entry", "check_worlds", "designs", "of_folder", "reached"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A campaign whose cases are compared, in its folder or, without one, in memory."""
+
+    campaign: Campaign
+    folder: Path | None = None
+    label: str = ""  # before the names of its cases, where several campaigns have the same
+
+
+def of_folder(folder: Path) -> Entry:
+    """The cases of a store."""
+    with Store.read(folder) as store:
+        return Entry(store.campaign, folder, folder.name)
+
+
+def reached(entry: Entry) -> int:
+    """The runs, from 0 on, that every case of it has."""
+    if entry.folder is None or not (entry.folder / JOURNAL).is_file():
+        return 0
+    with Store.read(entry.folder) as store:
+        return min(store.reached(place) for place in range(len(entry.campaign.cases)))
+
+
+def check_worlds(entries: Sequence[Entry]) -> None:
+    """Refuse designs that did not meet the same worlds: another seed or other kernels."""
+    for entry in entries[1:]:
+        first = entries[0].campaign
+        where = visible(str(entry.folder or entry.campaign.name))
+        if entry.campaign.seed != first.seed:
+            remedy = "fly it with that seed"
+            raise MistakeError(f"{where}: seed", f"{first.seed}, as the first", str(entry.campaign.seed), remedy)
+        if entry.campaign.kernel_digest != first.kernel_digest:
+            theirs, ours = entry.campaign.kernel_digest[:8], first.kernel_digest[:8]
+            raise MistakeError(f"{where}: kernels", ours, theirs, "fly both with the same mcrisk")
+
+
+def designs(stores: Sequence[tuple[Entry, Store]], runs: int) -> list[Design]:
+    """Every case with its landings of runs 0 to runs - 1, under names that differ."""
+    names = [case.name for entry, _ in stores for case in entry.campaign.cases]
+    found: list[Design] = []
+    for entry, store in stores:
+        for place, case in enumerate(entry.campaign.cases):
+            name = case.name if names.count(case.name) == 1 else f"{entry.label}: {case.name}"
+            found.append((name, store.landed(place, runs), dict(case.coords)))
+    return found
