@@ -84,10 +84,12 @@ def compare(
         "title": "designs compared on the same random worlds",
         "runs": total,
         "confidence": float(confidence),
-        "method": f"McNemar's exact test, adjusted over {len(found)} pairs by Holm 1979; interval of one pair: {RULE}",
+        "method": f"McNemar's exact test, adjusted by Holm 1979 ({len(found)} in all); interval of each pair: {RULE}",
         "against": against or "",
         "power": POWER,
-        "coords": json.dumps([dict(coords) if coords else {} for _, _, coords in designs], default=str),
+        "coords": json.dumps(
+            [{path: _plain(value) for path, value in (coords or {}).items()} for _, _, coords in designs]
+        ),
     }
     return dataset
 
@@ -168,6 +170,14 @@ def _variables(found: list[Paired], adjusted: list[float], untold: int) -> dict[
 
 def _about(text: str, **more: Any) -> dict[str, Any]:
     return {"long_name": text, "units": "1", **more}
+
+
+def _plain(value: Any) -> Any:
+    """A coordinate as JSON has it: a number, a text or null, never NaN."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def _padded(runs: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -166,7 +166,7 @@ def _tango(b: Any, c: Any, runs: int, supposed: float) -> Any:
         return np.where(variance > 0, excess / np.sqrt(variance), np.copysign(math.inf, excess) * (excess != 0))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _exact_lower(b: int, c: int, runs: int, level: float) -> float:
     """The least difference that the exact unconditional test against larger ones does not reject at half the risk.
 
