@@ -70,6 +70,7 @@ def kernel_digest(folder: Path | None = None) -> str:
     return digest.hexdigest()
 
 
+@functools.cache
 def _folder(name: str) -> Path:
     """A folder of the source tree if this file lies in one, else of the installed module."""
     tree = Path(__file__).resolve().parents[1]

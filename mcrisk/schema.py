@@ -353,7 +353,7 @@ def load_schema(folder: str | Path | None = None) -> Schema:
         from .native import kernel_folder
 
         folder = kernel_folder() / "mcrisk"
-    return _load(str(Path(folder).resolve()))
+    return _load(str(folder))
 
 
 @functools.lru_cache(maxsize=8)

@@ -155,6 +155,10 @@ def parse(text: object, unit: str, subject: str = "value") -> float:
     Traceback (most recent call last):
     mcrisk.errors.MistakeError: vehicle.thrust_max: expected a force such as "450 N", got "450 kg"
     """
+    return _parsed_text(text, unit, subject) if isinstance(text, str) else _parsed(text, unit, subject)
+
+
+def _parsed(text: object, unit: str, subject: str) -> float:
     number, given = _read(text, unit, subject)
     if unit == "tick":
         return float(_ticks(number, given, text, subject))
@@ -165,6 +169,12 @@ def parse(text: object, unit: str, subject: str = "value") -> float:
     if given.dimension != _known(unit).dimension:
         raise MistakeError(subject, describe(unit), shown(text))
     return _finite(_value(number, given), text, unit, subject)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _parsed_text(text: str, unit: str, subject: str) -> float:
+    """The points of a study state the same texts thousands of times."""
+    return _parsed(text, unit, subject)
 
 
 def parse_spread(text: object, unit: str, subject: str = "value") -> tuple[float, bool]:

@@ -1,0 +1,104 @@
+"""How memory, the store and the client's cost grow with a campaign: flown by a null kernel, each size in its own process.
+
+The null kernel hands out the same records again and again, so that everything but the flight is real: tallies, dask, the
+journal with its checksums and commits, the dataset. Prints one line of figures for each size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mcrisk.api import fly
+from mcrisk.backends import AbstractBackend, choose
+from mcrisk.campaign import Campaign, Case, case_axis, state
+from mcrisk.goal import Goal
+from mcrisk.mission import load
+from mcrisk.store import JOURNAL, Store
+
+MISSION = "hakuto_r_m2_late_rangefinder"
+RECORDS = 4096  # flown once, handed out again and again
+
+
+class Null(AbstractBackend):
+    """Flies nothing: a batch of made-up length takes the time of a copy."""
+
+    name = "cpu"
+    batch = 1 << 20
+
+    def __init__(self, params: bytes) -> None:
+        self.records = choose("cpu").run(params, 0, 0, RECORDS)
+
+    def run(self, params: bytes, seed: int, first: int, count: int) -> np.ndarray:
+        return np.resize(self.records, count)
+
+    def describe(self) -> str:
+        return "null kernel"
+
+
+def measure(runs: int, cases: int, batch: int) -> dict[str, float]:
+    """Fly `runs` in all with batches of `batch`; the figures."""
+    base = state([load(MISSION)])
+    several = tuple(
+        Case(f"case {place}", base.cases[0].params + bytes([place % 251]), place=place) for place in range(cases)
+    )
+    campaign = Campaign("scale", several, 0, base.kernel_digest, axes=case_axis([case.name for case in several]))
+    backend = Null(base.cases[0].params)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        start, used = time.monotonic(), time.process_time()
+        from mcrisk import execute
+
+        with Store.written(place, campaign, Goal(runs // cases)) as store:
+            execute.execute(campaign, store.goal, backend, store=store, workers=1, batch=batch)
+            flown, spent = time.monotonic() - start, time.process_time() - used
+            batches, seconds = store._connection.execute("SELECT COUNT(*), SUM(seconds) FROM batches").fetchone()
+        start = time.monotonic()
+        fly(campaign, Goal(runs // cases), backend, folder=place)
+        present = time.monotonic() - start
+        size = (place / JOURNAL).stat().st_size
+        return {
+            "runs": runs,
+            "cases": cases,
+            "batch": batch,
+            "batches": batches,
+            "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "journal_mb": size / 1e6,
+            "journal_bytes_per_batch": size / batches,
+            "client_ms_per_batch": 1e3 * (spent - seconds) / batches,
+            "flight_s": flown,
+            "dataset_s": present,
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--most", type=float, default=1e8, help="runs of the largest campaign of one case")
+    parser.add_argument("--cases", type=int, default=10_000, help="cases of the widest campaign, of 1e5 runs each")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(*json.loads(options.one))))
+        return
+    # as a processor core has them (0.5 s of flight), as a GPU has them, and many cases
+    sizes = [(10**power, 1, 700) for power in (5, 6, 7) if 10**power <= options.most / 10]
+    sizes += [(10**power, 1, 100_000) for power in (6, 7, 8) if 10**power <= options.most]
+    sizes += [(100_000 * cases, cases, 100_000) for cases in (100, 1000, options.cases) if cases <= options.cases]
+    for size in dict.fromkeys(sizes):
+        one = subprocess.run(
+            [sys.executable, "-P", __file__, "--one", json.dumps(size)], check=True, text=True, capture_output=True
+        )
+        found = json.loads(one.stdout)
+        print("  ".join(f"{name} {value:.4g}" for name, value in found.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
