@@ -319,18 +319,27 @@ def _connor(often: float, difference: float, risk: float, power: float) -> float
 
 def _power(runs: float, often: float, difference: float, risk: float) -> float:
     """Chance that McNemar's exact test finds the better design the better one."""
-    from scipy.special import bdtr, bdtrik
+    from scipy.special import bdtr
 
     mean = runs * often
     total = np.arange(math.floor(min(runs, mean + 9.0 * math.sqrt(mean) + 20.0)) + 1)
-    with np.errstate(invalid="ignore"):
-        losing = np.nan_to_num(np.floor(bdtrik(risk / 2, total, 0.5)), nan=-1.0).astype(np.int64)
-    # The inverse may be one off: the most losing runs whose tail is within the risk.
-    losing += np.where(bdtr(losing + 1, total, 0.5) <= risk / 2, 1, 0)
-    losing -= np.where((losing >= 0) & (bdtr(np.maximum(losing, 0), total, 0.5) > risk / 2), 1, 0)
+    losing = _losing(risk, 1 << len(total).bit_length())[: len(total)]
     share = (1.0 - difference / often) / 2.0
     told = np.where(losing >= 0, bdtr(np.maximum(losing, 0), total, share), 0.0)
     return float((_binomial(total, runs, min(often, 1.0)) * told).sum())
+
+
+@lru_cache(maxsize=256)
+def _losing(risk: float, size: int) -> NDArray[np.int64]:
+    """(size,) by the number of runs that differ, the most of them that the better design may lose; -1 if not one."""
+    from scipy.special import bdtr, bdtrik
+
+    total = np.arange(size)
+    losing: NDArray[np.int64] = np.nan_to_num(np.floor(bdtrik(risk / 2, total, 0.5)), nan=-1.0).astype(np.int64)
+    # The inverse may be one off: the most losing runs whose tail is within the risk.
+    losing += np.where(bdtr(losing + 1, total, 0.5) <= risk / 2, 1, 0)
+    losing -= np.where((losing >= 0) & (bdtr(np.maximum(losing, 0), total, 0.5) > risk / 2), 1, 0)
+    return losing
 
 
 def independent_runs(pair: Paired) -> int | None:
