@@ -11,9 +11,10 @@ A run in which both land or both are lost tells nothing about the difference; th
 Where McNemar's exact test does not tell the designs apart, the interval is widened to reach zero: a reader never finds
 a difference beyond doubt beside a p-value that doubts it.
 
-Why not Newcombe's alone: rare differences between designs that both land in 70 of 100 runs stay inside its 95 %
-interval in 92 of 100 campaigns, and its width there depends on runs that tell nothing. Why not Tango's alone: with
-three runs that differ it falls to 93, with one confidence of 90 % to 86.
+Why not Newcombe's alone: with few runs that differ between designs that both land in 70 of 100, its 95 % interval holds
+the truth in 92 of 100 campaigns, and its width depends on runs that tell nothing. Why not Tango's alone: with four runs
+that differ his holds it in 93. The rule as a whole, exactly summed at 1000 and 10 000 runs: 94.1 at worst, where it
+hands over to Tango, 96 on average, and 95 or more where few differ.
 
 Sources: Newcombe 1998 (Statistics in Medicine 17:2635, method 10); Tango 1998 (17:891); Berger & Boos 1994 (JASA
 89:1012, p-values maximised over a confidence set); McNemar 1947; Fagerland, Lydersen & Laake 2013 (exact and mid-p);
@@ -171,7 +172,8 @@ def _exact_lower(b: int, c: int, runs: int, level: float) -> float:
     """The least difference that the exact unconditional test against larger ones does not reject at half the risk.
 
     The test orders tables by Tango's statistic. Its p-value is the greatest over the discordance, within a confidence
-    set of it that costs a share SPENT of the risk (Berger & Boos 1994): so runs without end need no enumeration.
+    set of it that costs a share SPENT of the risk (Berger & Boos 1994): so runs without end need no enumeration. The
+    greatest value is sought on a grid, refined around its best point.
     """
     risk = (1.0 - level) / 2.0
     seen = (b - c) / runs
