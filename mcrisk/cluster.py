@@ -150,7 +150,7 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
     import distributed
 
     _mind_forks()
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    _hush()
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
         "distributed.worker.memory.spill": False,
@@ -249,6 +249,16 @@ def _mind_forks() -> None:
             utils._offload_executor = ThreadPoolExecutor(1, "Dask-Offload")  # type: ignore[union-attr]
 
     os.register_at_fork(after_in_child=renew)
+
+
+def _hush() -> None:
+    """Silence dask's own accounts, tracebacks included, of workers and schedulers that go: `execute` tells what matters.
+
+    Its loggers have levels of their own, so that the one of their common parent is not enough.
+    """
+    for name in ("distributed", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _closed(client: Any) -> None:

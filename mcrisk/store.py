@@ -54,8 +54,8 @@ CREATE TABLE campaign (
 );
 CREATE TABLE params (place INTEGER PRIMARY KEY, block BLOB NOT NULL);
 CREATE TABLE batches (
-    place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, landings INTEGER NOT NULL, landed BLOB NOT NULL,
-    checksum BLOB NOT NULL, keep TEXT NOT NULL, chunk INTEGER, at INTEGER, size INTEGER, digest BLOB,
+    place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, landings INTEGER NOT NULL,
+    landed BLOB NOT NULL, checksum BLOB NOT NULL, keep TEXT NOT NULL, chunk INTEGER, at INTEGER, size INTEGER, digest BLOB,
     worker TEXT NOT NULL, seconds REAL NOT NULL, finished TEXT NOT NULL,
     PRIMARY KEY (place, first)
 ) WITHOUT ROWID;
