@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import risk as risk
+    from .api import compare as compare
     from .api import records as records
     from .api import replay as replay
     from .api import run as run
@@ -28,6 +29,7 @@ _HOME = {
     "InfrastructureError": "errors",
     "Mission": "mission",
     "MistakeError": "errors",
+    "compare": "api",
     "load": "mission",
     "records": "api",
     "replay": "api",

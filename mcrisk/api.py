@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mcrisk.execute import Progress
     from mcrisk.mission import Mission
 
-__all__ = ["RUNS", "check_folder", "fly", "kept_files", "records", "replay", "replay_case", "run", "sweep"]
+__all__ = ["RUNS", "check_folder", "compare", "fly", "kept_files", "records", "replay", "replay_case", "run", "sweep"]
 
 RUNS = 10_000
 
@@ -302,3 +302,49 @@ def _missions(mission: Mission | str | Path | Sequence[Mission | str | Path]) ->
 
     several = mission if isinstance(mission, Sequence) and not isinstance(mission, str) else [mission]
     return [one if isinstance(one, Mission) else load(one) for one in several]
+
+
+def compare(
+    *designs: Mission | str | Path,
+    runs: int | None = None,
+    seed: int = 0,
+    backend: str = "auto",
+    cluster: str | None = None,
+    confidence: float = CONFIDENCE,
+    against: str | None = None,
+    examples: int = 10,
+) -> xr.Dataset:
+    """Which of several designs lands more often, every pair of them over `pair`, run by run on the same random worlds.
+
+    designs: missions as `run` takes them, which are flown, or folders of results with all their cases, which must hold
+    the runs. runs: of each; by default those that the folders have, or 10 000. against: compare all others with this one.
+    """
+    from contextlib import ExitStack
+
+    from mcrisk import contest, duel
+    from mcrisk.clusterfile import read_cluster
+    from mcrisk.execute import execute
+    from mcrisk.store import JOURNAL, Store
+
+    if runs is not None:
+        runs, seed = _checked(runs, seed, backend)
+    folders = [Path(one) for one in designs if isinstance(one, (str, Path)) and (Path(one) / JOURNAL).is_file()]
+    missions = _missions([one for one in designs if not isinstance(one, (str, Path)) or Path(one) not in folders])
+    entries = [contest.of_folder(folder) for folder in folders]
+    device, spec = _backend(backend), read_cluster(cluster or "")
+    if missions:
+        entries.append(contest.Entry(state(missions, seed, device.real), label="as asked now"))
+    contest.check_worlds(entries)
+    number = runs or min((contest.reached(entry) for entry in entries if entry.folder), default=RUNS)
+    with ExitStack() as open_:
+        stores = []
+        for entry in entries:
+            if entry.folder:
+                stores.append((entry, open_.enter_context(Store.read(entry.folder))))
+                continue
+            check_kernel(entry.campaign)
+            goal = Goal(number).check(len(entry.campaign.cases))
+            store = open_.enter_context(Store.written(None, entry.campaign, goal))
+            execute(entry.campaign, goal, device if spec.kind in OWN else backend, store=store, cluster=spec)
+            stores.append((entry, store))
+        return duel.compare(contest.designs(stores, number), number, confidence, examples, against)

@@ -1,6 +1,7 @@
 """Kept records in few files: segments are appended to a chunk until it is full, and read back by their checksum.
 
-A process killed while it appends leaves bytes that no journal row names; the next writer begins a chunk of its own.
+A process killed while it appends leaves bytes that no journal row names; the next writer begins a chunk of its own, and
+removes one that no row names at all.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
+from collections.abc import Container
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -69,6 +71,14 @@ class Chunks:
         """Whether the bytes of a segment are those written."""
         content = self._content(segment)
         return content is not None and hashlib.sha256(content).digest() == segment.digest
+
+    def prune(self, named: Container[int]) -> None:
+        """Remove chunks that no journal row names: those of batches that were lost with a process, or struck."""
+        if self.folder is None or self._file:
+            return
+        for path in self.folder.glob("*.bin"):
+            if path.stem.isdigit() and int(path.stem) not in named:
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """No more is appended."""

@@ -104,10 +104,10 @@ class ClusterSpec:
                 f"interface = ... in [options]"
             )
             scheduler["host"] = LOOPBACK
-            options["worker_extra_args"] = [
-                *options.get("worker_extra_args", ()), "--host", LOOPBACK, "--dashboard-address", f"{LOOPBACK}:0",
-            ]  # fmt: skip
+            options["worker_extra_args"] = [*options.get("worker_extra_args", ()), "--host", LOOPBACK]
         scheduler.setdefault("dashboard_address", f"{LOOPBACK}:0")
+        if "--dashboard-address" not in (own := options.get("worker_extra_args", ())):
+            options["worker_extra_args"] = [*own, "--dashboard-address", f"{LOOPBACK}:0"]
         return options | {"scheduler_options": scheduler}
 
 

@@ -56,9 +56,13 @@ def check_worlds(entries: Sequence[Entry]) -> None:
 def designs(stores: Sequence[tuple[Entry, Store]], runs: int) -> list[Design]:
     """Every case with its landings of runs 0 to runs - 1, under names that differ."""
     names = [case.name for entry, _ in stores for case in entry.campaign.cases]
+    lead = {name.partition(": ")[0] for name in names}
+    short = len(lead) == 1 and all(": " in name for name in names)  # of one mission: only what differs is named
     found: list[Design] = []
     for entry, store in stores:
         for place, case in enumerate(entry.campaign.cases):
-            name = case.name if names.count(case.name) == 1 else f"{entry.label}: {case.name}"
+            name = case.name.partition(": ")[2] if short else case.name
+            if names.count(case.name) > 1:
+                name = f"{entry.label}: {name}"
             found.append((name, store.landed(place, runs), dict(case.coords)))
     return found

@@ -18,7 +18,7 @@ from typing import Any
 
 from mcrisk.errors import InfrastructureError, MistakeError
 
-__all__ = ["LOCK", "locked"]
+__all__ = ["LOCK", "holder", "locked"]
 
 LOCK = "lock"
 TRIES = 100  # two processes that take over the same stale lock at once
@@ -39,6 +39,21 @@ def locked(folder: Path, force: bool = False) -> Iterator[None]:
             if os.path.samestat(os.fstat(handle), path.stat()):
                 path.unlink()
         os.close(handle)
+
+
+def holder(folder: Path) -> str:
+    """Who writes into a folder now, for messages; nothing where nobody of this machine does."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _named(_read(handle))
+    finally:
+        os.close(handle)
+    return ""
 
 
 def _taken(path: Path, force: bool) -> int:
@@ -85,7 +100,10 @@ def _self() -> dict[str, Any]:
 
 
 def _refusal(path: Path, holder: dict[str, Any] | None, remedy: str) -> MistakeError:
-    who = "another process"
-    if holder:
-        who = f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')}"
-    return MistakeError(str(path.parent), "a folder that nobody else writes to", who, remedy)
+    return MistakeError(str(path.parent), "a folder that nobody else writes to", _named(holder), remedy)
+
+
+def _named(holder: dict[str, Any] | None) -> str:
+    if not holder:
+        return "another process"
+    return f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')}"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 import time
 from collections import Counter
@@ -47,6 +48,7 @@ JOURNAL, RECORDS = "journal.sqlite", "records"
 JOURNAL_VERSION = 2
 COMMIT_SECONDS = 0.25  # [s] between two commits: what a killed process can lose
 FOLD = 64  # rows of sums that become one
+HALF_WRITTEN = re.compile(r"\.(results|(losses|all)(-\d+)?)\.nc\.[0-9a-f]+\.partial")  # as netcdf.placed names them
 SETTLED = 100  # level of the sum of a whole case
 TABLES = """
 CREATE TABLE campaign (
@@ -55,7 +57,8 @@ CREATE TABLE campaign (
 CREATE TABLE params (place INTEGER PRIMARY KEY, block BLOB NOT NULL);
 CREATE TABLE batches (
     place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, landings INTEGER NOT NULL,
-    landed BLOB NOT NULL, checksum BLOB NOT NULL, keep TEXT NOT NULL, chunk INTEGER, at INTEGER, size INTEGER, digest BLOB,
+    landed BLOB NOT NULL, checksum BLOB NOT NULL, keep TEXT NOT NULL,
+    chunk INTEGER, at INTEGER, size INTEGER, digest BLOB,
     worker TEXT NOT NULL, seconds REAL NOT NULL, finished TEXT NOT NULL,
     PRIMARY KEY (place, first)
 ) WITHOUT ROWID;
@@ -113,6 +116,7 @@ class Store:
         with _told(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder, force_lock):
+                _sweep(folder)
                 connection = sqlite3.connect(folder / JOURNAL, isolation_level="IMMEDIATE", timeout=60.0)
                 store = None
                 try:
@@ -232,6 +236,7 @@ class Store:
         self._connection.execute("DELETE FROM failures")
         self._strike_unsummed()
         self.commit()
+        self._chunks.prune({chunk for (chunk,) in self._rows("SELECT DISTINCT chunk FROM batches")})
         return struck
 
     def _strike(self, place: int, first: int, stop: int) -> int:
@@ -316,9 +321,7 @@ class Store:
         parts = []
         for first, count, content, digest in self._rows(query, (place,)):
             if digest != _sum_checksum(place, first, count, content):
-                where = f"{self.folder / JOURNAL}: " if self.folder else ""
-                text = f"{where}runs {first} to {first + count - 1} of case {place} are damaged"
-                raise InfrastructureError(text, remedy="the same command flies them again")
+                raise self._damaged(place, first, count)
             parts.append(content)
         return merge(map(decode, parts)) if parts else None
 
@@ -368,6 +371,11 @@ class Store:
         query = "SELECT look FROM looks WHERE requirement = ? AND place = ? ORDER BY rowid"
         return [json.loads(look) for (look,) in self._rows(query, (requirement, place))]
 
+    def _damaged(self, place: int, first: int, count: int) -> InfrastructureError:
+        where = f"{self.folder / JOURNAL}: " if self.folder else ""
+        text = f"{where}runs {first} to {first + count - 1} of case {place} are damaged"
+        return InfrastructureError(text, remedy="the same command flies them again")
+
     def _spans(self, table: str, place: int) -> list[tuple[int, int]]:
         return self._rows(f"SELECT first, first + count FROM {table} WHERE place = ? ORDER BY first", (place,))
 
@@ -412,6 +420,13 @@ DAMAGED = "the file is damaged: move the folder away and run the campaign again"
 
 def _tables(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a process that was killed while it wrote results left beside them: only the holder of the lock does."""
+    for path in folder.glob(".*.nc.*.partial"):
+        if HALF_WRITTEN.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _check(connection: sqlite3.Connection) -> None:

@@ -210,7 +210,8 @@ def _verdicts(folder: Path, stated: list[Any], final: bool) -> list[dict[str, An
     with Store.written(folder, campaign, goal) as store:
         runs, _ = store.counts()
         planned = goal.precision is None and goal.runs == store.planned.runs and bool((runs == goal.runs).all())
-        told = []
+        told: list[dict[str, Any]] = []
+        noted = []
         for place, case in enumerate(campaign.cases):
             tally = store.tally(place)
             if tally is None:
@@ -219,8 +220,10 @@ def _verdicts(folder: Path, stated: list[Any], final: bool) -> list[dict[str, An
                 looks = [Look(**look) for look in store.looks(requirement.text, place)]
                 found = judge(requirement, tally.runs, *count(requirement, tally), looks, final, planned or bool(looks))
                 if tally.runs not in [look.runs for look in looks]:
-                    store.note_look(requirement.text, place, asdict(found.look))
+                    noted.append((requirement.text, place, asdict(found.look)))
                 told.append({"case": case.name} | found.to_dict())
+        for look in noted:  # all or none
+            store.note_look(*look)
     if not told:
         remedy = 'say --require "success >= 0.99 @ 0.90"'
         raise MistakeError("requirement", "one, or a table [requirements] in the mission", "none", remedy)

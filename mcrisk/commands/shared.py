@@ -236,10 +236,7 @@ def present(dataset: Any, folder: Path, as_json: bool) -> int:
         else:
             show(told, console(), folder=str(folder))
     if not told["complete"]:
-        wanted = told["runs_wanted"] * len(told["cases"])
-        flown = sum(case["runs"] for case in told["cases"])
-        hint = command("resume", str(folder))
-        tell(f"interrupted after {count(flown)} of {runs_told(wanted)}: provisional figures; {hint} goes on")
+        tell(_how_far(told, folder))
     for case in told["cases"]:
         if case["invalid"] > INVALID_SHARE * case["runs"]:
             tell(
@@ -248,6 +245,20 @@ def present(dataset: Any, folder: Path, as_json: bool) -> int:
             )
             return InfrastructureError.exit_code
     return 0
+
+
+def _how_far(told: dict[str, Any], folder: Path) -> str:
+    """How much of a campaign is flown, who goes on with it, and that its figures are provisional."""
+    from mcrisk.lock import holder
+
+    cases, wanted = told["cases"], told["runs_wanted"]
+    flown = sum(case["runs"] for case in cases)
+    done = sum(case["runs"] >= wanted for case in cases)
+    many = f" ({count(done)} of {count(len(cases))} designs complete)" if len(cases) > 1 else ""
+    so_far = f"{count(flown)} of {runs_told(wanted * len(cases))} flown{many}: the figures are provisional"
+    if who := holder(folder):
+        return f"{so_far}; {who} is flying it"
+    return f"{so_far}; {command('resume', str(folder))} goes on"
 
 
 def console() -> Console:
