@@ -314,10 +314,10 @@ def compare(
     against: str | None = None,
     examples: int = 10,
 ) -> xr.Dataset:
-    """Which of several designs lands more often, every pair of them over `pair`, run by run on the same random worlds.
+    """Which of several designs lands more often: every pair of them over `pair`, run by run on the same worlds.
 
     designs: missions as `run` takes them, which are flown, or folders of results with all their cases, which must hold
-    the runs. runs: of each; by default those that the folders have, or 10 000. against: compare all others with this one.
+    the runs. runs: of each; by default those that the folders have, or 10 000. against: the one to compare all with.
     """
     from contextlib import ExitStack
 

@@ -167,6 +167,7 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
             client = _client_of(distributed, cluster)
             if spec.adapt:
                 cluster.adapt(**spec.adapt)
+        _hush_loop(client)
         open_.callback(_closed, client)
         found = Cluster(client, spec.described)
         if spec.kind != "local" and (link := found.dashboard):
@@ -252,13 +253,20 @@ def _mind_forks() -> None:
 
 
 def _hush() -> None:
-    """Silence dask's own accounts, tracebacks included, of workers and schedulers that go: `execute` tells what matters.
+    """Silence dask's own accounts, tracebacks included, of workers and schedulers that go: `execute` tells of them.
 
     Its loggers have levels of their own, so that the one of their common parent is not enough.
     """
-    for name in ("distributed", *logging.root.manager.loggerDict):
-        if name.partition(".")[0] == "distributed":
+    for name in ("distributed", "tornado.application", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed" or name == "tornado.application":
             logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _hush_loop(client: Any) -> None:
+    """The same for what asyncio says of futures that nobody awaits any more: of dask's own loop, of no other."""
+    with contextlib.suppress(Exception):
+        loop = client.loop.asyncio_loop
+        loop.call_soon_threadsafe(loop.set_exception_handler, lambda loop, context: None)
 
 
 def _closed(client: Any) -> None:

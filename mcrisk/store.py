@@ -326,16 +326,24 @@ class Store:
         return merge(map(decode, parts)) if parts else None
 
     def landed(self, place: int, runs: int) -> NDArray[np.uint8]:
-        """Landings of runs 0, ..., runs - 1 as packed bits, the lowest first; refuses runs that are not flown."""
+        """Landings of runs 0, ..., runs - 1 as packed bits, the lowest first; refuses runs not flown or damaged."""
         if gaps := self.gaps(place, runs):
             first, stop = gaps[0]
             where = f"{self.folder}: " if self.folder else ""
             text = f"{where}runs {first} to {stop - 1} of {self.campaign.cases[place].name} are not flown"
             raise MistakeError(text, remedy="resume it first")
         bits = np.zeros(-(-runs // 8), np.uint8)
-        query = "SELECT first, count, landed FROM batches WHERE place = ? AND first < ? ORDER BY first"
-        for first, count, content in self._connection.execute(query, (place, runs)):
+        columns = "place, first, count, landings, landed, checksum, keep, chunk, at, size, digest"
+        query = f"SELECT {columns} FROM batches WHERE place = ? AND first < ? ORDER BY first"
+        reached = 0
+        for row in self._connection.execute(query, (place, runs)):
+            _, first, count, _, content = row[:5]
+            if first != reached or row[5] != _row_checksum(row[:5], row[6], Segment(*row[7:])):
+                raise self._damaged(place, reached, first + count - reached)
             set_bits(bits, first, landings(content, count)[: runs - first])
+            reached = first + count
+        if reached < runs:  # the sums hold them
+            raise self._damaged(place, reached, runs - reached)
         return bits
 
     def kept(self, place: int) -> tuple[NDArray[np.uint64], NDArray[np.void]]:
@@ -423,7 +431,7 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a process that was killed while it wrote results left beside them: only the holder of the lock does."""
+    """Remove what a process killed while it wrote results left beside them: only the holder of the lock does."""
     for path in folder.glob(".*.nc.*.partial"):
         if HALF_WRITTEN.fullmatch(path.name):
             path.unlink(missing_ok=True)

@@ -54,12 +54,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(command: str, folder: Path) -> str:
-    """What a command prints on stdout."""
+    """What a command prints on stdout, or on stderr where it writes files; few runs may leave `verify` undecided."""
     done = subprocess.run(
         ["sh", "-ec", command], cwd=folder, env=os.environ | {"COLUMNS": "120"}, text=True, capture_output=True
     )
-    assert done.returncode == 0, f"{command}\n{done.stderr}"
-    return done.stdout
+    assert done.returncode in ((0, 1, 3) if " verify " in command else (0,)), f"{command}\n{done.stderr}"
+    return done.stdout or done.stderr
 
 
 def test_the_first_two_commands_are_the_newcomers():

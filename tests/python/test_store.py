@@ -138,7 +138,7 @@ def test_landings_are_noted_run_by_run(campaign, flown):
     records = CpuBackend().run(campaign.cases[0].params, campaign.seed, 0, RUNS)
     with Store.read(flown) as store:
         bits = store.landed(0, RUNS)
-        with pytest.raises(MistakeError, match=f"runs {RUNS} to {RUNS + 8} of {MISSION} are not flown; resume it first"):
+        with pytest.raises(MistakeError, match=f"runs {RUNS} to {RUNS + 8} of {MISSION} are not flown; resume it"):
             store.landed(0, RUNS + 9)
 
     expected = records["outcome"] == load_schema().enums["Outcome"]["success"]
