@@ -95,7 +95,7 @@ def _file(option: str, name: str, ending: str) -> Path:
 
 
 def to_netcdf(dataset: xr.Dataset, path: str | Path) -> None:
-    """Write a dataset as a netCDF-4 file, whole or not at all. Provisional results have the attribute `provisional`."""
+    """Write a dataset as a netCDF-4 file, whole or not at all. Provisional results have `complete` 0."""
     from mcrisk import netcdf
 
     netcdf.write(dataset, Path(path))

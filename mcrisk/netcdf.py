@@ -1,4 +1,4 @@
-"""One netCDF file per dataset, never seen half written: moved to its place whole, refused unless complete.
+"""One netCDF file per dataset, never seen half written: moved to its place whole, refused unless it still is.
 
 Why: HDF5 promises nothing after a crash, and a torn file often reads as a valid one full of NaN. On a full disk HDF5
 itself crashes (segmentation fault), so that it writes to memory and plain Python to the disk.
@@ -27,12 +27,14 @@ FILE_BYTES = 8 << 30  # largest file read
 
 
 def write(dataset: xr.Dataset, path: Path) -> None:
-    """Write a netCDF file whole or not at all: beside its place, synced, then moved there."""
+    """Write a netCDF file whole or not at all: beside its place, synced, then moved there.
+
+    Its attribute `complete` is 0 where the dataset says so: the figures of a campaign that is not flown to its end.
+    """
     complete = dataset.copy()
     complete.attrs = dataset.attrs | {"content_digest": content_digest(dataset)}
-    if not dataset.attrs.get("complete", 1):  # the file is whole, the campaign in it is not
-        complete.attrs["provisional"] = np.int8(1)
-    complete.attrs |= {"checksum": _checksum(complete), "complete": np.int8(1)}
+    complete.attrs["complete"] = np.int8(dataset.attrs.get("complete", 1))  # of the campaign; the file is always whole
+    complete.attrs["checksum"] = _checksum(complete)
     encoding: dict[str, Any] = {}
     for name, one in complete.variables.items():
         if one.dtype == object and one.ndim == 1 and not 0 < one.size <= 1000:  # an empty one would lose its type
@@ -83,17 +85,15 @@ def read(path: Path) -> xr.Dataset:
     remedy = "run the campaign again"
     try:
         dataset = _decoded(xr.load_dataset(path, engine="h5netcdf"))
-        whole = int(dataset.attrs.get("complete", 0)) == 1
+        ours = {"complete", "checksum"} <= dataset.attrs.keys()
         intact = dataset.attrs.get("checksum") == _checksum(dataset)
     except Exception as error:  # h5py and xarray raise what they like for torn files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InfrastructureError(f"{path}: not a complete results file ({reason})", remedy=remedy) from error
-    if not whole:
+    if not ours:
         raise InfrastructureError(f"{path}: not a complete results file of mcrisk", remedy=remedy)
     if not intact:
         raise InfrastructureError(f"{path}: its content is not what was written (checksum)", remedy=remedy)
-    if dataset.attrs.get("provisional", 0):
-        dataset.attrs["complete"] = 0
     return dataset
 
 
@@ -135,7 +135,7 @@ def _checksum(dataset: xr.Dataset) -> str:
                 *((one, dataset[one].attrs) for one in sorted(dataset.variables, key=str)),
             ]
             for key, value in sorted(attrs.items())
-            if key not in ("checksum", "complete")
+            if key != "checksum"
         ]
     )
     return hashlib.sha256(content.encode()).hexdigest()

@@ -211,7 +211,7 @@ def test_provisional_results_say_so_in_both_forms(tmp_path):
 
     assert [row["complete"] for row in rows] == ["0"]
     assert [row["complete"] for row in table(missions("one"), tmp_path / "u.csv")] == ["1"]
-    assert xr.open_dataset(tmp_path / "t.nc", engine="h5netcdf").attrs["provisional"] == 1
+    assert xr.open_dataset(tmp_path / "t.nc", engine="h5netcdf").attrs["complete"] == 0
     assert answer(read)["complete"] is False
     export.to_netcdf(read, tmp_path / "again.nc")
     assert answer(netcdf.read(tmp_path / "again.nc"))["complete"] is False
