@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ __all__ = [
     "SCHEMA_VERSION", "SEED_LIMIT", "Axis", "Campaign", "Case", "Impossible", "case_axis", "state", "state_study",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 1  # of datasets, JSON answers and digests
+SCHEMA_VERSION = 2  # of datasets, JSON answers and digests
 SEED_LIMIT = 1 << 64
 
 
@@ -46,7 +46,8 @@ class Axis:
 class Case:
     """One design point. `coords` are its sweep coordinates (path, SI value), `place` its index in the grid of the axes.
 
-    `mission` is the resolved mission as TOML, for people and for the pedigree of the inputs; it decides no bit.
+    `mission` is the mission as TOML, of a design point that of its base, for people and for the pedigree of the inputs;
+    `resolved` is the whole design of this very point, kept by the store. Neither decides a bit.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Case:
     title: str = ""
     mission: str = ""
     place: int = 0
+    resolved: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Campaign:
         return f"{slug(self.name)}-{self.digest[:8]}"
 
     def describe(self) -> dict[str, Any]:
-        """The statement as JSON; the Params bytes themselves are stored beside it, here only their digests."""
+        """The statement as JSON: digests of the Params bytes, each mission once, no resolved designs."""
+        missions = {text: number for number, text in enumerate(dict.fromkeys(case.mission for case in self.cases))}
         return {
             "campaign": self.digest,
             "name": self.name,
@@ -110,13 +113,14 @@ class Campaign:
             "schema_version": SCHEMA_VERSION,
             "kernel_digest": self.kernel_digest,
             "real": self.real,
+            "missions": list(missions),
             "cases": [
                 {
                     "name": case.name,
                     "title": case.title,
                     "coords": dict(case.coords),
                     "place": case.place,
-                    "mission": case.mission,
+                    "mission": missions[case.mission],
                     "params_sha256": hashlib.sha256(case.params).hexdigest(),
                 }
                 for case in self.cases
@@ -131,10 +135,14 @@ class Campaign:
     @classmethod
     def restored(cls, statement: dict[str, Any], params: Sequence[bytes]) -> Campaign:
         """The campaign of a stored statement and its Params bytes; refuses bytes that are not those stated."""
+        missions = statement["missions"]
         cases = tuple(
-            Case(one["name"], block, tuple(one["coords"].items()), one["title"], one["mission"], int(one["place"]))
+            Case(
+                one["name"], block, tuple(one["coords"].items()), one["title"], missions[one["mission"]],
+                int(one["place"]),
+            )
             for one, block in zip(statement["cases"], params, strict=True)
-        )
+        )  # fmt: skip
         campaign = cls(
             name=statement["name"],
             cases=cases,
@@ -167,7 +175,7 @@ def state(missions: Sequence[Mission], seed: int = 0, real: int = 4) -> Campaign
     if not missions:
         raise MistakeError("no mission given", remedy="name one, such as hakuto_r_m2")
     points = [
-        Point(name, mission, (), place)
+        Point(name, mission, mission, (), place)
         for place, (mission, name) in enumerate(zip(missions, _names(missions), strict=True))
     ]
     cases, impossible = _designed(points, real)
@@ -207,6 +215,7 @@ def _designed(points: Sequence[Point], real: int) -> tuple[tuple[Case, ...], tup
 
     cases: list[Case] = []
     impossible: list[Impossible] = []
+    stated: dict[int, str] = {}  # TOML of the missions, by identity
     first: ImpossibleDesign | None = None
     for point in points:
         try:
@@ -216,7 +225,11 @@ def _designed(points: Sequence[Point], real: int) -> tuple[tuple[Case, ...], tup
             first = first or refusal
             impossible.append(Impossible(point.name, str(refusal), point.coords, point.place))
             continue
-        cases.append(Case(point.name, packed, point.coords, point.mission.title, designed.to_toml(), point.place))
+        if id(point.base) not in stated:
+            stated[id(point.base)] = point.base.to_toml()
+        text = stated[id(point.base)]
+        title, resolved = point.mission.title, designed.to_toml()
+        cases.append(Case(point.name, packed, point.coords, title, text, point.place, resolved))
     if first and not cases:
         raise first
     return tuple(cases), tuple(impossible)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import itertools
 import logging
+import operator
 import os
 import queue
 import sys
@@ -85,6 +87,20 @@ class Cluster:
         self._futures[ticket] = future
         future.add_done_callback(lambda _: self._done.put(ticket))
         return ticket
+
+    def greet(self, module: str, function: str, argument: str, worker: str) -> int:
+        """`submit` of a function by its names: a worker that lacks the module answers so, where it would die of `submit`.
+
+        A worker unpickles what it is sent before it makes a task of it, and ends where that fails.
+        """
+        try:
+            found = self._client.submit(
+                importlib.import_module, module, key=f"mcrisk-{self._client.id}-{next(self._numbers)}",
+                workers=[worker], allow_other_workers=False, priority=1, pure=False,
+            )  # fmt: skip
+        except Exception as error:
+            raise _gone(self.described) from error
+        return self.submit(operator.methodcaller(function, argument), found, worker, priority=1)
 
     def deliveries(self, timeout: float) -> list[Delivery]:
         """What arrived; waits up to `timeout` [s] for the first."""

@@ -228,6 +228,7 @@ class Dispatch:
         self.owners: dict[int, Hand] = {}  # of batches under way, by ticket
         self.asked: dict[int, tuple[str, int]] = {}  # who was greeted: address and threads, by ticket
         self.refused: dict[str, str] = {}
+        self.mute = 0  # workers that ended when they were greeted, since the last one that answered
         self.left: list[Batch] = []  # the next one last
         self.remaining = 0  # [run]
         self.poisoned = self.strikes_in_a_row = 0
@@ -291,9 +292,12 @@ class Dispatch:
             self._receive(0.2)
 
     def _say_nobody(self) -> None:
-        if self.refused:
+        if self.refused and not self.asked:
             address, reason = next(iter(self.refused.items()))
             raise InfrastructureError(f"no worker of {self.crew.described} can be used: {address}: {reason}")
+        if self.mute > STRIKES:
+            text = f"no worker of {self.crew.described} can be used: {self.mute} of them ended when mcrisk was loaded"
+            raise InfrastructureError(text, remedy="see what a worker prints")
         self.tell(f"{self.crew.described} has no worker yet; waiting")
 
     # ------------------------------------------------------------------------------------------------ workers
@@ -308,12 +312,14 @@ class Dispatch:
             if address not in present:
                 self.crew.cancel(ticket)
                 del self.asked[ticket]
+                self.mute += 1
         for address, threads in present.items():
             if address not in self.hands and address not in greeted and address not in self.refused:
-                self.asked[self.crew.submit(hello, self.backend, address, priority=1)] = address, threads
+                self.asked[self.crew.greet(hello.__module__, hello.__name__, self.backend, address)] = address, threads
 
     def _admit(self, address: str, threads: int, what: Worker | None, error: BaseException | None) -> None:
         if what is not None and what.identity == identity():
+            self.mute = 0
             threads = threads if what.device == "cpu" else 1
             self.hands[address] = Hand(address, threads, what)
             return

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     Columns = dict[str, NDArray[np.generic]]  # one value per row, by header
 
-__all__ = ["check_files", "to_csv", "to_netcdf", "write"]
+__all__ = ["check_files", "to_csv", "to_netcdf", "write", "write_mission"]
 
 FORMULA = tuple("=+-@＝＋－＠")  # begins what a spreadsheet takes for a formula, the wide ones in East Asian editions
 ROWS = 256  # written at a time
@@ -54,25 +54,26 @@ STATISTICS = {"mean": "metric_mean", "std": "metric_std", "min": "metric_least",
 
 def write(dataset: xr.Dataset, csv: str | None = None, netcdf: str | None = None) -> None:
     """Write a campaign's dataset to the files asked for. All mistakes in their names are told before any is written."""
-    table, file = check_files(csv, netcdf)
+    table, file, _ = check_files(csv, netcdf)
     if table:
         to_csv(dataset, table)
     if file:
         to_netcdf(dataset, file)
 
 
-def check_files(csv: str | None, netcdf: str | None) -> tuple[Path | None, Path | None]:
-    """The paths of both files; refuses wrong endings, folders, and a campaign's own files."""
-    if csv is None and netcdf is None:
-        raise MistakeError("export", "--csv FILE.csv or --netcdf FILE.nc", "neither")
+def check_files(csv: str | None, netcdf: str | None, mission: str | None = None) -> list[Path | None]:
+    """The paths of the files; refuses wrong endings, folders, and a campaign's own files."""
+    if csv is None and netcdf is None and mission is None:
+        raise MistakeError("export", "--csv FILE.csv, --netcdf FILE.nc or --mission FILE.toml", "none of them")
     problems = Problems()
-    found: list[Path | None] = [None, None]
-    for place, (option, name, ending) in enumerate((("--csv", csv, ".csv"), ("--netcdf", netcdf, ".nc"))):
+    found: list[Path | None] = [None, None, None]
+    asked = (("--csv", csv, ".csv"), ("--netcdf", netcdf, ".nc"), ("--mission", mission, ".toml"))
+    for place, (option, name, ending) in enumerate(asked):
         if name is not None:
             with problems.caught():
                 found[place] = _file(option, name, ending)
     problems.check()
-    return found[0], found[1]
+    return found
 
 
 def _file(option: str, name: str, ending: str) -> Path:
@@ -92,6 +93,20 @@ def _file(option: str, name: str, ending: str) -> Path:
     if re.fullmatch(r"(results|losses|all)(-\d+)?\.nc", path.name) and lies_at(path.parent / JOURNAL) == "a file":
         raise MistakeError(option, "a file of its own", f"'{visible(name)}', which belongs to a campaign")
     return path
+
+
+def write_mission(folder: Path, case: int, name: str) -> None:
+    """Write the mission of one case of a store, as TOML to go on with; what was designed for it is told in comments."""
+    from mcrisk.netcdf import placed
+    from mcrisk.store import Store
+
+    path = _file("--mission", name, ".toml")
+    with Store.read(folder) as store:
+        if not 0 <= case < len(store.campaign.cases):
+            raise MistakeError("case", f"0 .. {len(store.campaign.cases) - 1}", str(case))
+        text = store.resolved(case)
+    with placed(path, remedy="free space, or choose another file") as file:
+        file.write(text.encode())
 
 
 def to_netcdf(dataset: xr.Dataset, path: str | Path) -> None:

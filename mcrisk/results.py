@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcrisk.campaign import SCHEMA_VERSION
 from mcrisk.errors import InfrastructureError, MistakeError, visible
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def read_results(path: Path) -> xr.Dataset:
     dataset = netcdf.read(path)
     if "success_count" not in dataset:
         raise MistakeError(str(path), "results of a campaign", "single runs", "name the folder, or its results.nc")
+    if (version := int(dataset.attrs.get("schema_version", 0))) != SCHEMA_VERSION:
+        remedy = "run the campaign again"
+        raise MistakeError(str(path), f"results of version {SCHEMA_VERSION}", f"version {version}", remedy)
     return dataset
 
 

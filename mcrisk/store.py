@@ -18,6 +18,7 @@ import json
 import re
 import sqlite3
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -54,7 +55,7 @@ TABLES = """
 CREATE TABLE campaign (
     statement TEXT NOT NULL, planned TEXT NOT NULL, goal TEXT NOT NULL, checksum BLOB NOT NULL
 );
-CREATE TABLE params (place INTEGER PRIMARY KEY, block BLOB NOT NULL);
+CREATE TABLE params (place INTEGER PRIMARY KEY, block BLOB NOT NULL, resolved BLOB NOT NULL);
 CREATE TABLE batches (
     place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, landings INTEGER NOT NULL,
     landed BLOB NOT NULL, checksum BLOB NOT NULL, keep TEXT NOT NULL,
@@ -158,8 +159,11 @@ class Store:
                 described = json.dumps(campaign.describe(), sort_keys=True)
                 texts = (described, goal.to_text(), goal.to_text())
                 connection.execute("INSERT INTO campaign VALUES (?, ?, ?, ?)", (*texts, _sealed(*texts)))
-                blocks = [(place, case.params) for place, case in enumerate(campaign.cases)]
-                connection.executemany("INSERT INTO params VALUES (?, ?)", blocks)
+                blocks = (
+                    (place, case.params, zlib.compress(case.resolved.encode()))
+                    for place, case in enumerate(campaign.cases)
+                )
+                connection.executemany("INSERT INTO params VALUES (?, ?, ?)", blocks)
                 connection.execute(f"PRAGMA user_version = {JOURNAL_VERSION}")
         present, planned, _ = _stated(connection, folder)
         if present.digest != campaign.digest:
@@ -307,6 +311,14 @@ class Store:
         """The runs of a case that are flown without a gap from run 0 on."""
         spans = _joined(self._spans("sums", place))
         return spans[0][1] if spans and spans[0][0] == 0 else 0
+
+    def resolved(self, place: int) -> str:
+        """The whole design of a case as TOML, designed values in comments."""
+        (content,) = self._connection.execute("SELECT resolved FROM params WHERE place = ?", (place,)).fetchone()
+        try:
+            return zlib.decompress(content).decode()
+        except (zlib.error, UnicodeDecodeError) as error:
+            raise InfrastructureError(f"{self.folder}: the design of case {place} is damaged") from error
 
     def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Runs flown and landings of every case, `(cases,)` each."""

@@ -86,10 +86,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Point:
-    """One design point. `coords`: labels by dimension, SI values by path; `place`: index in the grid, row-major."""
+    """One design point, changed from its base. `coords`: labels by dimension, SI values by path; `place`: row-major."""
 
     name: str
     mission: Mission
+    base: Mission
     coords: tuple[tuple[str, float | int | str], ...]
     place: int
 
@@ -137,7 +138,7 @@ class Study:
         changed = mission.replace(changes) if changes else mission
         coords = {path: _coordinate(changed, path) for axis in self.axes for path in axis.columns}
         name = _name(mission, labels, coords)
-        return Point(name, changed, (*labels.items(), *coords.items()), place)
+        return Point(name, changed, mission, (*labels.items(), *coords.items()), place)
 
 
 def load_study(name_or_path: str | Path, changes: Mapping[str, Any] | None = None) -> Study:

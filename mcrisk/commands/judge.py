@@ -116,16 +116,25 @@ def export(
         str | None, typer.Option("--csv", metavar="FILE.csv", help="Write one row for each design point.")
     ] = None,
     netcdf: Annotated[str | None, typer.Option("--netcdf", metavar="FILE.nc", help="Write the whole dataset.")] = None,
+    mission: Annotated[
+        str | None, typer.Option("--mission", metavar="FILE.toml", help="Write the mission of one case, to go on with.")
+    ] = None,
+    case: Annotated[str, typer.Option(metavar="I", help="Number of that case, from 0.")] = "0",
     sets: Sets = None,
     seed: Seed = "0",
 ) -> None:
-    """Write results for other programs: a table of all design points, or the dataset as one netCDF file."""
-    from mcrisk.export import check_files, write
+    """Write results for other programs: a table of all design points, the dataset as one file, or one mission."""
+    from mcrisk.export import check_files, write, write_mission
     from mcrisk.results import read_results
 
-    check_files(csv, netcdf)
-    write(read_results(results_of(target, sets, seed)), csv, netcdf)
-    for one in (csv, netcdf):
+    place = whole("case", case)
+    check_files(csv, netcdf, mission)
+    results = results_of(target, sets, seed)
+    if csv or netcdf:
+        write(read_results(results), csv, netcdf)
+    if mission:
+        write_mission(results.parent, place, mission)
+    for one in (csv, netcdf, mission):
         if one:
             tell(f"written: {visible(one)}")
 

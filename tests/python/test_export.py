@@ -271,7 +271,7 @@ def test_both_files_are_written_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("table", "file", "message"),
     [
-        (None, None, "export: expected --csv FILE.csv or --netcdf FILE.nc, got neither"),
+        (None, None, "export: expected --csv FILE.csv, --netcdf FILE.nc or --mission FILE.toml, got none of them"),
         ("a.txt", None, "--csv: expected a file name ending in .csv, got 'a.txt'"),
         ("", None, "--csv: expected a file name ending in .csv, got ''"),
         (".csv", None, "--csv: expected a file name ending in .csv, got '.csv'"),
@@ -338,3 +338,21 @@ def test_every_number_reads_back_to_the_same_bits(tmp_path):
 
 def test_the_examples_of_the_module_are_true():
     assert doctest.testmod(export).failed == 0
+
+
+# ---- missions
+
+
+def test_the_mission_of_a_case_flies_as_the_case_did(tmp_path):
+    """Its file states the changed value, and gives the very parameters of the case."""
+    from mcrisk.campaign import state
+    from mcrisk.store import Store
+
+    mcrisk.sweep(BASE, {"altimeter.range_max": ["2 km", "3 km"], THRUST: [3000.0]}, runs=16, out=tmp_path / "s")
+    export.write_mission(tmp_path / "s", 1, str(tmp_path / "m.toml"))
+
+    with Store.read(tmp_path / "s") as store:
+        assert state([mcrisk.load(tmp_path / "m.toml")]).cases[0].params == store.campaign.cases[1].params
+    assert 'range_max = "3000 m"' in (tmp_path / "m.toml").read_text()
+    with pytest.raises(MistakeError, match=r"case: expected 0 \.\. 1, got 2"):
+        export.write_mission(tmp_path / "s", 2, str(tmp_path / "n.toml"))
