@@ -1,8 +1,8 @@
 """The workers of a campaign, wherever they are: the only file that imports dask.
 
 One way for all of them: a client of a `distributed` scheduler. On this machine that is threads of this process, which
-open no port (the kernel holds no Python lock), or one process for each GPU; elsewhere a scheduler's address, or jobs
-that a cluster file asks for. Every batch is sent to one worker by name, since a GPU takes a thousand times the runs of
+talk through memory (the kernel holds no Python lock), or one process for each GPU; elsewhere a scheduler's address, or
+jobs that a cluster file asks for. What is started on this machine listens on loopback alone. Every batch is sent to one worker by name, since a GPU takes a thousand times the runs of
 a processor core; who is given what, and what becomes of batches whose worker is gone, is `execute`'s.
 """
 
@@ -200,7 +200,7 @@ def _client(distributed: Any, spec: ClusterSpec) -> Any:
         if spec.address.endswith(".json"):
             return distributed.Client(scheduler_file=spec.address, timeout=CONNECT_SECONDS, set_as_default=False)
         return distributed.Client(spec.address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         text = f"--cluster {visible(spec.address)}"
         remedy = "start one with `dask scheduler --host 127.0.0.1`, then the same command goes on"
@@ -218,7 +218,7 @@ def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: C
         if spec.kind == "local" and device == "gpu":
             cluster = _one_for_each_gpu(distributed)
         elif spec.kind == "local":
-            cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=threads, processes=False, **local)
+            cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=spec.workers or threads, processes=False, **local)
         elif spec.kind == "processes":
             options = {"n_workers": spec.workers or threads, "threads_per_worker": 1, "host": LOOPBACK}
             cluster = distributed.LocalCluster(processes=True, **local | options | dict(spec.options))

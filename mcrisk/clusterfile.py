@@ -113,22 +113,21 @@ class ClusterSpec:
 
 def read_cluster(text: str = "") -> ClusterSpec:
     """What --cluster means; without it DASK_SCHEDULER_ADDRESS, else this machine. Raises `MistakeError`."""
+    where = "--cluster" if text else "DASK_SCHEDULER_ADDRESS"
     text = text or os.environ.get("DASK_SCHEDULER_ADDRESS", "") or "local"
     if text in OWN:
         return ClusterSpec(text)
     if "://" in text:
         scheme, _, rest = text.partition("://")
         if scheme not in ("tcp", "tls", "ws", "wss", "ucx", "ucxx", "inproc") or not rest:
-            raise MistakeError("--cluster", "an address such as tcp://127.0.0.1:8786", f"'{visible(text)}'")
+            raise MistakeError(where, "an address such as tcp://127.0.0.1:8786", f"'{visible(text)}'")
         return ClusterSpec("address", text)
     if text.endswith(".json"):
         if not Path(text).is_file():
-            raise MistakeError(
-                "--cluster", "the scheduler file that `dask scheduler` wrote", f"no file '{visible(text)}'"
-            )
+            raise MistakeError(where, "the scheduler file that `dask scheduler` wrote", f"no file '{visible(text)}'")
         return ClusterSpec("address", text)
     if ":" in text and not text.endswith(".toml"):
-        raise MistakeError("--cluster", "an address such as tcp://127.0.0.1:8786", f"'{visible(text)}'")
+        raise MistakeError(where, "an address such as tcp://127.0.0.1:8786", f"'{visible(text)}'")
     path = config.find(text, "clusters")
     return parse_cluster(config.read_toml(path), str(path))
 
@@ -158,14 +157,35 @@ def parse_cluster(tree: Mapping[str, Any], file: str) -> ClusterSpec:
             )
         _number(adapt, key, f"{file}: adapt")
     queue = kind in KINDS and KINDS[kind].queue
-    if numbers["jobs"] and not queue:
-        raise MistakeError(f"{file}: jobs", f"workers for kind {kind}", f"jobs = {numbers['jobs']}")
+    for key, value in (("jobs", numbers["jobs"]), *((f"adapt: {key}", adapt[key]) for key in adapt if "jobs" in key)):
+        if value and not queue:
+            raise MistakeError(f"{file}: {key}", f"workers for kind {kind}", f"{key.split()[-1]} = {value}")
+    if numbers["jobs"] and numbers["workers"]:
+        raise MistakeError(f"{file}: workers", "jobs or workers", "both")
+    for least, most in (("minimum", "maximum"), ("minimum_jobs", "maximum_jobs")):
+        if least in adapt and most in adapt and adapt[least] > adapt[most]:
+            raise MistakeError(f"{file}: adapt", f"{least} <= {most}", f"{adapt[least]} and {adapt[most]}")
+    for key, table in (("adapt", adapt), ("options", options)):
+        if table and kind == "local":
+            raise MistakeError(f"{file}: {key}", "workers, which are threads, at most for kind local", f"[{key}]")
+    if queue:
+        _check_options(options, file)
     if gpu and not (queue and KINDS[kind].gpu):
         able = ", ".join(name for name, one in KINDS.items() if one.gpu)
         raise MistakeError(f"{file}: gpu", f"kind {able}", kind, "ask for the GPU in [options]")
     if kind in KINDS and not adapt and not numbers["jobs"] and not numbers["workers"]:
         raise MistakeError(f"{file}: {'jobs' if queue else 'workers'}", "how many, or a table [adapt]", "nothing")
     return ClusterSpec(kind, "", numbers["jobs"], numbers["workers"], gpu, dict(adapt), dict(options), file)
+
+
+def _check_options(options: Mapping[str, Any], file: str) -> None:
+    """Refuse options to which others are added, where they are of another type."""
+    for key in ("worker_extra_args", "job_extra_directives"):
+        value = options.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise MistakeError(f"{file}: options.{key}", 'a list of texts, ["...", "..."]', units.shown(value))
+    if not isinstance(value := options.get("scheduler_options", {}), Mapping):
+        raise MistakeError(f"{file}: options.scheduler_options", "a table", units.shown(value))
 
 
 def _number(tree: Mapping[str, Any], key: str, file: str) -> int:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["KEEPS", "RUNS_LIMIT", "Flown", "Keep", "Progress", "execute", "flying", "foretell"]
 
 TILE = 16  # runs the CPU flies side by side: batches are multiples of it
-CASE_BYTES = 12_000  # [byte] of one design point in a compressed file of results
-BATCH_BYTES = 6_000  # [byte] of one batch in the journal
+CASE_BYTES = 30_000  # [byte] of one design point in journal and results
+BATCH_BYTES = 300  # [byte] of one batch in the journal, when its sum is folded
 PILOT = 128  # [run] of the first batch of a worker, which measures its rate
 GPU_PILOT = 1 << 14
 BATCH_SECONDS = 0.5

@@ -85,6 +85,17 @@ def libraries() -> str:
     return ""
 
 
+@functools.cache
+def may_mount() -> bool:
+    """Whether this user may mount a file system."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True, check=False)
+        except OSError:
+            return False
+        return done.returncode == 0 and subprocess.run(["umount", folder], check=False).returncode == 0
+
+
 class Field:
     """A folder with the store of one campaign and what its processes left. Ends all of them when it is closed."""
 

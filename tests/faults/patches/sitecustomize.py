@@ -4,7 +4,8 @@ MCRISK_FAULT is a JSON object. flown: a file that gets a line for each batch beg
 `worker` where only worker processes of dask are meant. poison, fail, memory, hang: a run whose batch kills its process,
 raises, runs out of memory, never ends. once: a file; the fault strikes while it is not there, and makes it. slow: [s]
 that every batch takes longer. constants: new values by `module:name`. identity, version: what mcrisk says it is.
-absent: no mcrisk here.
+absent: no mcrisk here. mute: a worker ends when it is greeted. device: the name and the most runs of a batch that the
+CPU says it has.
 """
 
 import importlib
@@ -60,6 +61,10 @@ def patch():
         mcrisk.__version__ = FAULT["version"]
     if "identity" in FAULT:
         flight.identity = lambda: FAULT["identity"]
+    if FAULT.get("mute"):
+        flight.hello = lambda backend: os.kill(os.getpid(), signal.SIGKILL)
+    if "device" in FAULT:
+        CpuBackend.name, CpuBackend.batch = FAULT["device"]
     fly = CpuBackend.run
 
     def run(self, params, seed, first, count):
