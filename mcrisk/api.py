@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mcrisk.execute import Progress
     from mcrisk.mission import Mission
 
-__all__ = ["RUNS", "check_folder", "compare", "fly", "kept_files", "records", "replay", "replay_case", "run", "sweep"]
+__all__ = ["RUNS", "check_folder", "compare", "fly", "records", "replay", "replay_case", "run", "sweep"]
 
 RUNS = 10_000
 
@@ -191,7 +191,7 @@ def fly(
     """
     from mcrisk import dataset, netcdf
     from mcrisk.execute import execute
-    from mcrisk.results import RESULTS, reached
+    from mcrisk.results import RESULTS, kept_files, reached
     from mcrisk.store import Store
 
     check_kernel(campaign)
@@ -242,17 +242,6 @@ def check_folder(folder: Path) -> None:
         for one in made:
             with contextlib.suppress(OSError, ValueError):
                 one.rmdir()
-
-
-def kept_files(keep: Keep, cases: int) -> list[str]:
-    """Names of the files of kept records, one per case.
-
-    >>> kept_files("losses", 1), kept_files("all", 2), kept_files("none", 2)
-    (['losses.nc'], ['all-0.nc', 'all-1.nc'], [])
-    """
-    if keep == "none":
-        return []
-    return [f"{keep}.nc"] if cases == 1 else [f"{keep}-{case}.nc" for case in range(cases)]
 
 
 def _checked(runs: SupportsIndex, seed: SupportsIndex, backend: str = "auto") -> tuple[int, int]:

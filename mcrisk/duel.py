@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 import xarray as xr
 
+from mcrisk.binomial import CONFIDENCE, counts_of
 from mcrisk.errors import MistakeError, suggestion, visible
 from mcrisk.ledger import count, estimate, runs_told
 from mcrisk.pairs import RULE, Paired, check_landings, holm, independent_runs, paired, runs_to_tell, shared
 from mcrisk.pairs import examples as runs_of
-from mcrisk.risk import CONFIDENCE, _counts, interval
+from mcrisk.risk import interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +61,7 @@ def compare(
     names = [name for name, _, _ in designs]
     chosen = _pairs(names, against)
     total = check_landings(runs, {visible(name): bits for name, bits, _ in designs})
-    (kept,) = _counts(examples=examples)
+    (kept,) = counts_of(examples=examples)
     landed = [shared(bits, bits) for _, bits, _ in designs]
     found, first, second = [], [], []
     for i, j in chosen:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from mcrisk import units
 from mcrisk.errors import command
-from mcrisk.risk import upper_bound
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,8 +70,15 @@ def estimate(landed: int, runs: int, interval: Iterable[float], confidence: floa
     text = f"{count(landed)} of {runs_told(runs)} land{'s' * (runs == 1)}"
     if landed < runs:
         return f"{text}: {chance(landed, runs, interval, confidence)}"
-    bound = _percent(upper_bound(0, runs, confidence))
+    bound = _percent(_bound(runs, confidence))
     return f"{text}; fewer than {bound} are lost ({_level(confidence)}, none seen)"
+
+
+def _bound(runs: int, confidence: float) -> float:
+    """The upper bound of what never happened."""
+    from mcrisk.risk import upper_bound  # needs numpy, which --help does not wait for
+
+    return upper_bound(0, runs, confidence)
 
 
 def chance(seen: int, runs: int, interval: Iterable[float], confidence: float) -> str:
@@ -84,7 +90,7 @@ def chance(seen: int, runs: int, interval: Iterable[float], confidence: float) -
     'below 0.030 % (95 % confidence, none seen)'
     """
     if not seen:
-        return f"below {_percent(upper_bound(0, runs, confidence))} ({_level(confidence)}, none seen)"
+        return f"below {_percent(_bound(runs, confidence))} ({_level(confidence)}, none seen)"
     shown, lower, upper = _aligned(seen / runs, interval)
     return f"{shown} % ({lower} to {upper} %, {_level(confidence)})"
 

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, get_a
 
 import numpy as np
 
+from mcrisk.binomial import CONFIDENCE, beta_ends, chance_at_most, counts_of, open_fraction, wilson
 from mcrisk.errors import MistakeError
-from mcrisk.risk import CONFIDENCE, _beta, _chance_at_most, _counts, _open_fraction, _wilson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,8 +88,8 @@ def paired(
     >>> f"{rare.difference:.5f} ({rare.interval[0]:.5f}, {rare.interval[1]:.5f}), {rare.method}"
     '0.00070 (0.00013, 0.00146), exact'
     """
-    a, b, c, d = _counts(both=both, only_a=only_a, only_b=only_b, neither=neither)
-    level = _open_fraction("confidence", confidence)
+    a, b, c, d = counts_of(both=both, only_a=only_a, only_b=only_b, neither=neither)
+    level = open_fraction("confidence", confidence)
     if method is not None and method not in METHODS:
         raise MistakeError("method", " or ".join(METHODS), repr(method))
     runs = a + b + c + d
@@ -118,7 +118,7 @@ def _newcombe(a: int, b: int, c: int, d: int, level: float) -> tuple[float, floa
     """Newcombe's method 10: Wilson's ends of both probabilities, squared and added with their correlation."""
     runs = a + b + c + d
     difference, phi = (b - c) / runs, _phi(a, b, c, d)
-    (lower_a, upper_a), (lower_b, upper_b) = _wilson(a + b, runs, level), _wilson(a + c, runs, level)
+    (lower_a, upper_a), (lower_b, upper_b) = wilson(a + b, runs, level), wilson(a + c, runs, level)
     up_a, down_a = upper_a - (a + b) / runs, (a + b) / runs - lower_a
     up_b, down_b = upper_b - (a + c) / runs, (a + c) / runs - lower_b
     lower = difference - math.sqrt(max(0.0, down_a**2 - 2.0 * phi * down_a * up_b + up_b**2))
@@ -178,7 +178,7 @@ def _exact_lower(b: int, c: int, runs: int, level: float) -> float:
     risk = (1.0 - level) / 2.0
     seen = (b - c) / runs
     # From the difference of two Clopper-Pearson ends, certainly low, upwards to the first that is not rejected.
-    low = _beta(b, runs, risk / 2, 0.0)[0] - _beta(c, runs, risk / 2, 0.0)[1]
+    low = beta_ends(b, runs, risk / 2, 0.0)[0] - beta_ends(c, runs, risk / 2, 0.0)[1]
     chance = _ChanceAbove(b, c, runs, SPENT * risk)
     places: list[float] = np.linspace(low, seen, 13).tolist()
     first = next((place for place in range(12) if chance(places[place]) > risk), 12)
@@ -192,7 +192,7 @@ class _ChanceAbove:
 
     def __init__(self, b: int, c: int, runs: int, spent: float) -> None:
         self.b, self.c, self.runs, self.spent = b, c, runs, spent
-        self.rare, self.often = _beta(b + c, runs, spent / 2, 0.0)
+        self.rare, self.often = beta_ends(b + c, runs, spent / 2, 0.0)
         top = self.often * runs
         most = min(runs, math.ceil(top + 6.0 * math.sqrt(top) + 8.0))
         self.total = np.arange(most + 1)  # discordant runs, m
@@ -260,8 +260,8 @@ def _mcnemar(b: int, c: int) -> tuple[float, float]:
     fewer, discordant = min(b, c), b + c
     if discordant == 0:
         return 1.0, 1.0
-    at_most = _chance_at_most(fewer, discordant, 0.5)
-    exactly = at_most - (_chance_at_most(fewer - 1, discordant, 0.5) if fewer else 0.0)
+    at_most = chance_at_most(fewer, discordant, 0.5)
+    exactly = at_most - (chance_at_most(fewer - 1, discordant, 0.5) if fewer else 0.0)
     if b == c:
         return 1.0, 1.0 - exactly / 2.0
     return min(1.0, 2.0 * at_most), min(1.0, 2.0 * at_most - exactly)
@@ -290,8 +290,8 @@ def runs_to_tell(pair: Paired, power: float = 0.8, pairs: int = 1) -> int | None
     >>> runs_to_tell(paired(9_990, 6, 2, 2))
     42169
     """
-    wanted = _open_fraction("power", power)
-    (among,) = _counts(pairs=pairs)
+    wanted = open_fraction("power", power)
+    (among,) = counts_of(pairs=pairs)
     if pair.only_a == pair.only_b:
         return None
     risk = (1.0 - pair.confidence) / max(among, 1)
@@ -419,7 +419,7 @@ def examples(
     [1, 2]
     """
     check_landings(runs, {"a": a, "b": b})
-    (most,) = _counts(limit=limit)
+    (most,) = counts_of(limit=limit)
     found = np.zeros(0, np.int64)
     for start in range(0, len(a), CHUNK):
         if len(found) >= most:
@@ -434,7 +434,7 @@ def examples(
 
 def check_landings(runs: SupportsIndex, landings: Mapping[str, NDArray[np.uint8]]) -> int:
     """The number of runs; refuses landings that are not as many packed bits, padded with zeros."""
-    (total,) = _counts(runs=runs)
+    (total,) = counts_of(runs=runs)
     size = (total + 7) // 8
     for name, bits in landings.items():
         if not isinstance(bits, np.ndarray) or bits.dtype != np.uint8 or bits.shape != (size,):

@@ -22,8 +22,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args
 
 from mcrisk import units
+from mcrisk.binomial import LARGEST, SLACK, counts_of, most_failures, open_fraction
 from mcrisk.errors import MistakeError, suggestion, visible
-from mcrisk.risk import LARGEST, SLACK, _counts, _most, _open_fraction
 from mcrisk.schema import load_schema
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class Requirement:
     unit: str = ""
 
     def __post_init__(self) -> None:
-        _open_fraction("probability", self.probability)
-        if _open_fraction("confidence", self.confidence) < 0.5:
+        open_fraction("probability", self.probability)
+        if open_fraction("confidence", self.confidence) < 0.5:
             raise MistakeError("confidence", "0.5 or more", repr(self.confidence))
 
     @property
@@ -327,7 +327,7 @@ def judge(
     >>> judge(limit, 3000, 2993, 2993, [first.look]).verdict
     'PASS'
     """
-    total, met_least, met_most = _counts(runs=runs, least=least, most=most)
+    total, met_least, met_most = counts_of(runs=runs, least=least, most=most)
     if total < 1 or not met_least <= met_most <= total:
         raise MistakeError("runs", "0 <= least <= most <= runs and a run at least", f"{met_least}, {met_most}, {total}")
     past = _checked(looks)
@@ -397,7 +397,7 @@ def _judged(requirement: Requirement, look: Look, past: tuple[Look, ...], decide
 def _exact(requirement: Requirement, runs: int, risk: float) -> tuple[int, int]:
     """The most failures that prove the requirement at this risk and the most successes that disprove it, -1 of none."""
     loss = 1.0 - requirement.probability
-    return _most(runs, loss, risk * SLACK), _most(runs, requirement.probability, risk * SLACK)
+    return most_failures(runs, loss, risk * SLACK), most_failures(runs, requirement.probability, risk * SLACK)
 
 
 def _sequential(requirement: Requirement, runs: int) -> tuple[int, int]:

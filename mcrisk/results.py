@@ -13,9 +13,19 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from mcrisk.campaign import Campaign
+    from mcrisk.flight import Keep
     from mcrisk.goal import Goal
 
-__all__ = ["RESULTS", "default_folder", "flown_runs", "present", "reached", "read_results", "results_file"]
+__all__ = [
+    "RESULTS",
+    "default_folder",
+    "flown_runs",
+    "kept_files",
+    "present",
+    "reached",
+    "read_results",
+    "results_file",
+]
 
 RESULTS = "results.nc"
 
@@ -60,7 +70,6 @@ def read_results(path: Path) -> xr.Dataset:
 def present(folder: Path, campaign: Campaign, goal: Goal) -> xr.Dataset | None:
     """The whole results in a folder, if they are of this campaign and enough; refuses those of another."""
     from mcrisk import netcdf
-    from mcrisk.api import kept_files
     from mcrisk.config import lies_at
 
     if lies_at(folder / RESULTS) != "a file":
@@ -82,6 +91,17 @@ def reached(dataset: xr.Dataset, goal: Goal) -> bool:
     from mcrisk.dataset import flown_counts
 
     return all(goal.target(runs, landed) <= runs for runs, landed in flown_counts(dataset))
+
+
+def kept_files(keep: Keep, cases: int) -> list[str]:
+    """Names of the files of kept records, one per case.
+
+    >>> kept_files("losses", 1), kept_files("all", 2), kept_files("none", 2)
+    (['losses.nc'], ['all-0.nc', 'all-1.nc'], [])
+    """
+    if keep == "none":
+        return []
+    return [f"{keep}.nc"] if cases == 1 else [f"{keep}-{case}.nc" for case in range(cases)]
 
 
 def flown_runs(dataset: xr.Dataset) -> int:

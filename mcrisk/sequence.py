@@ -16,8 +16,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args
 
+from mcrisk.binomial import CONFIDENCE, counts_of, open_fraction
 from mcrisk.errors import MistakeError, visible
-from mcrisk.risk import CONFIDENCE, _counts, _open_fraction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,10 +49,10 @@ def confidence_sequence(
     >>> confidence_sequence(0, 0)
     (0.0, 1.0)
     """
-    seen, total = _counts(successes=successes, runs=runs)
+    seen, total = counts_of(successes=successes, runs=runs)
     if seen > total:
         raise MistakeError("successes", f"at most runs = {total}", str(seen))
-    level = _open_fraction("confidence", confidence)
+    level = open_fraction("confidence", confidence)
     a, b = _prior(prior)
     if total == 0:
         return 0.0, 1.0
@@ -85,7 +85,7 @@ def log_evidence(
     import numpy as np
     from scipy.special import betainc, betaincc
 
-    bound = _open_fraction("probability", probability)
+    bound = open_fraction("probability", probability)
     a, b = _prior(prior)
     if against not in AGAINST:
         raise MistakeError("against", " or ".join(AGAINST), visible(repr(against)))

@@ -10,7 +10,7 @@ import statistics
 import numpy as np
 import pytest
 
-from mcrisk import risk
+from mcrisk import binomial, risk
 from mcrisk.errors import MistakeError
 
 mpmath = pytest.importorskip("mpmath")
@@ -259,7 +259,7 @@ def test_no_losses_are_bounded_by_three_over_runs():
 @pytest.mark.parametrize("share", [1e-3, 1 / 3, 1 / 2])
 def test_intervals_of_the_largest_counts_are_those_of_the_normal_distribution(share, confidence):
     """Half the width to 1e-4; from 1e15 runs on the inverse beta function errs by 1 % and more, and is not asked."""
-    runs = risk.LARGEST
+    runs = binomial.LARGEST
     lower, upper = risk.interval(int(share * runs), runs, confidence)
     half = statistics.NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(share * (1 - share) / runs)
 
