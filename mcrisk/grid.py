@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["show_sweep"]
 
 MAP_COLUMNS = 8  # more do not fit a page
+NOT_YET = "not flown yet"
 LINES = 200  # design points listed; the file has all of them
 
 
@@ -33,8 +34,10 @@ def show_sweep(answer: dict[str, Any], console: Console) -> None:
             console.print(Text(f"and {count(len(answer['cases']) - LINES)} more design points, in the file of results"))
     for one in answer["impossible"]:
         console.print(Text(f"impossible: {one['name']}: {one['reason']}"))
-    runs = answer["cases"][0]["runs"]
-    note = f"{runs_told(runs)} of each design, the same random worlds; share that lands with its interval, in %"
+    flown = [case["runs"] for case in answer["cases"]]
+    least, most = min(flown), max(flown)
+    runs = runs_told(most) if least == most else f"{count(least)} to {runs_told(most)}"
+    note = f"{runs} of each design, the same random worlds; share that lands with its interval, in %"
     console.print(Text(note, style="dim"))
     console.print(Text(provenance(answer), style="dim"))
 
@@ -50,6 +53,9 @@ def _lines(answer: dict[str, Any]) -> Table:
     table.add_column("most lost by")
     for case in answer["cases"][:LINES]:
         coords = [shown(name, case["coords"][name]) for name in names]
+        if not case["runs"]:
+            table.add_row(*coords, NOT_YET, "", "")
+            continue
         low, high = case["success_interval"]
         share = f"{100 * case['success_probability']:.1f} %"
         table.add_row(*coords, share, f"{100 * low:.1f} to {100 * high:.1f} %", _worst(case))
@@ -83,6 +89,8 @@ def _labels(axis: dict[str, Any]) -> list[str]:
 
 
 def _cell(case: dict[str, Any]) -> str:
+    if not case["runs"]:
+        return NOT_YET
     low, high = case["success_interval"]
     return f"{100 * case['success_probability']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 

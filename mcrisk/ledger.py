@@ -31,6 +31,8 @@ def show(answer: dict[str, Any], console: Console, folder: str = "") -> None:
 
     for place, case in enumerate(answer["cases"]):
         console.print(Text(headline(case), style="bold"))
+        if not case["runs"]:
+            continue
         if losses := case["ledger"]:
             console.print(Padding(_losses(case, losses), (0, 0, 0, 2), expand=False))
             if folder:
@@ -67,6 +69,8 @@ def estimate(landed: int, runs: int, interval: Iterable[float], confidence: floa
     >>> estimate(0, 64, (0.0, 0.056), 0.95)
     '0 of 64 runs land: below 4.6 % (95 % confidence, none seen)'
     """
+    if not runs:
+        return "no run is flown yet"
     text = f"{count(landed)} of {runs_told(runs)} land{'s' * (runs == 1)}"
     if landed < runs:
         return f"{text}: {chance(landed, runs, interval, confidence)}"

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
+from rich.console import Console
 
 import mcrisk
 from mcrisk import dataset
@@ -238,3 +239,26 @@ def test_the_shipped_studies_are_whole():
         study = load_study(name)
         assert study.title
         assert len(study.points()) == len(study) > 1
+
+
+def test_a_sweep_that_was_interrupted_shows_what_is_not_flown_yet(mission, tmp_path, capsys):
+    """As a map, as lines, and of several missions; nothing is divided by zero runs."""
+    from mcrisk.answer import answer
+    from mcrisk.campaign import state
+    from mcrisk.goal import Goal
+    from mcrisk.grid import show_sweep
+    from mcrisk.ledger import show
+    from mcrisk.results import read_results
+    from mcrisk.store import Store
+
+    grids = ({RANGE: [3000.0, 6000.0], THRUST: [3000.0, 3100.0]}, {RANGE: [3000.0, 6000.0]})
+    campaigns = [state_study(make_study([mission], axes), 0) for axes in grids] + [state([mission, mission])]
+    for place, campaign in enumerate(campaigns):
+        folder = tmp_path / str(place)
+        with Store.written(folder, campaign, Goal(32)):
+            pass
+        told = answer(read_results(folder / "results.nc"))
+        (show if place == 2 else show_sweep)(told, Console(width=120))
+        text = capsys.readouterr().out
+
+        assert text.count("not flown yet") + text.count("no run is flown yet") == len(campaign.cases)
