@@ -1,0 +1,200 @@
+"""Batches that go wrong in their worker: they kill it, raise, find no memory, never end, or arrive twice."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from field import PATIENCE, Field, Figures, field_of, undisturbed
+
+from mcrisk import netcdf
+
+RUNS = 1200
+BAD = 777  # the run to blame
+WORKERS = {"mcrisk.execute:PATIENCE_SECONDS": 3.0, "mcrisk.execute:PATIENCE": 4.0}
+
+
+def isolated(field: Field, seconds: float, figures: Figures, reason: str) -> list[str]:
+    """What is wrong after a command that one run made fail: it alone is missing, named, and exit code 4."""
+    process = field.start()
+    begun = time.monotonic()
+    code = process.wait(PATIENCE + seconds)
+    figures.longest = max(figures.longest, time.monotonic() - begun)
+    lines = [line for line in field.complaints(process) if line.startswith("mcrisk:")]
+    problems = [] if code == 4 else [f"exit code {code}"]
+    if len(lines) != 1 or not re.search(rf"1 run could not be flown, .*: run {BAD}: .*{reason}", lines[0]):
+        problems.append(f"not told: {' | '.join(field.complaints(process))}"[:1500])
+    with closing(sqlite3.connect(field.store / "journal.sqlite")) as journal:
+        flown = int(journal.execute("SELECT SUM(count) FROM batches").fetchone()[0])
+        failures = journal.execute("SELECT first, count FROM failures").fetchall()
+    problems += [] if flown == RUNS - 1 else [f"{flown} of {RUNS - 1} other runs flown"]
+    problems += [] if failures == [(BAD, 1)] else [f"noted as failed: {failures}"]
+    problems += field.peek()
+    field.fault = {"flown": str(field.flown_file)}
+    before = field.flown()
+    problems += field.finish()
+    problems += [] if field.flown() - before == 1 else [f"{field.flown() - before} runs to complete it"]
+    figures.again += before - RUNS + 1
+    return problems
+
+
+def poison() -> Figures:
+    """A run whose batch always kills its worker process."""
+    figures = Figures("poison: a run that kills its worker")
+    with field_of(RUNS, cluster="processes", poison=BAD, role="worker") as field:
+        figures.judge(isolated(field, 120, figures, "worker .* is gone"))
+    return figures
+
+
+def failing() -> Figures:
+    """A run whose batch always raises, in threads and in processes."""
+    figures = Figures("a run that always raises")
+    for cluster in ("", "processes"):
+        with field_of(RUNS, cluster=cluster, fail=BAD) as field:
+            figures.judge(isolated(field, 0, figures, "injected"))
+    return figures
+
+
+def short_of_memory() -> Figures:
+    """MemoryError in a worker: always for one run, and once."""
+    figures = Figures("MemoryError in a worker")
+    with field_of(RUNS, memory=BAD) as field:
+        figures.judge(isolated(field, 0, figures, "injected"))
+    for cluster in ("", "processes"):
+        with field_of(RUNS, cluster=cluster, memory=BAD) as field:
+            field.fault["once"] = str(field.folder / "once")
+            figures.judge(field.finish())
+            figures.again += field.flown() - RUNS
+    return figures
+
+
+def hung() -> Figures:
+    """A batch that never ends: its worker process is started anew and others fly it; limits of seconds, not minutes."""
+    figures = Figures("a batch that never ends")
+    with field_of(RUNS, cluster="processes", hang=BAD, constants=WORKERS) as field:
+        field.fault["once"] = str(field.folder / "once")
+        begun = time.monotonic()
+        figures.judge(field.finish())
+        figures.longest = max(figures.longest, time.monotonic() - begun)
+        figures.again += field.flown() - RUNS
+    return figures
+
+
+def hung_thread() -> Figures:
+    """The same in a thread of the command, which nothing can end: exit code 4, and it goes on."""
+    figures = Figures("a thread that never ends")
+    with field_of(RUNS, hang=BAD, constants=WORKERS) as field:
+        field.fault["once"] = str(field.folder / "once")
+        process = field.start()
+        begun = time.monotonic()
+        code = process.wait(PATIENCE)
+        figures.longest = time.monotonic() - begun
+        problems = [] if code in (0, 4) else [f"exit code {code}: {' | '.join(field.complaints(process))}"]
+        figures.notes.append(f"exit code {code}")
+        figures.judge(problems + field.peek() + field.finish())
+    return figures
+
+
+@pytest.mark.slow
+def test_a_run_that_kills_its_worker_is_isolated_and_named():
+    figures = poison()
+
+    assert figures.recovered == figures.tried == 1, str(figures)
+
+
+def test_a_run_that_always_raises_is_isolated_and_named():
+    """Exit code 4, all others are flown, and the same command then flies this run alone."""
+    figures = Figures("a run that always raises")
+    with field_of(RUNS, fail=BAD) as field:
+        figures.judge(isolated(field, 0, figures, "injected"))
+
+    assert figures.recovered == 1, str(figures)
+
+
+@pytest.mark.slow
+def test_a_run_that_always_raises_is_isolated_in_processes_too():
+    figures = failing()
+
+    assert figures.recovered == figures.tried == 2, str(figures)
+
+
+@pytest.mark.slow
+def test_memory_that_is_short_is_tried_again():
+    figures = short_of_memory()
+
+    assert figures.recovered == figures.tried == 3, str(figures)
+
+
+@pytest.mark.slow
+def test_a_hung_worker_is_started_anew_and_others_fly_its_batches():
+    figures = hung()
+
+    assert figures.recovered == figures.tried == 1, str(figures)
+
+
+def test_a_hung_thread_does_not_keep_the_command():
+    figures = hung_thread()
+
+    assert figures.recovered == figures.tried == 1, str(figures)
+
+
+def test_a_gpu_short_of_memory_gives_the_same_results(monkeypatch, tmp_path):
+    """Launches of a made-up GPU, whose memory holds 1500 runs: they are halved, and no bit differs."""
+    backend, launches = made_up_gpu(monkeypatch, runs=1500)
+    from mcrisk.api import fly
+    from mcrisk.campaign import state
+    from mcrisk.goal import Goal
+    from mcrisk.mission import load
+
+    campaign = state([load("generic_small")], 11)
+    found = fly(campaign, Goal(3000), backend, folder=tmp_path)
+
+    assert netcdf.content_digest(found) == undisturbed(3000)
+    assert max(launches) <= 1500 < 3000 <= sum(launches)
+
+
+def made_up_gpu(monkeypatch, runs):
+    """The GPU backend whose launches are flown by the CPU, and the runs of each launch that found memory."""
+    import numpy as np
+
+    from mcrisk.backends import gpu
+    from mcrisk.backends.cpu import CpuBackend
+    from mcrisk.schema import load_schema
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "gpu_tools"))
+    from fake_cupy import FakeCupy
+
+    words = load_schema().record_dtype(4).itemsize // 4
+    cpu, flown, launches = CpuBackend(), {}, []
+    fake = FakeCupy()
+    fake.memory = 4 * words * runs
+
+    def descend(grid, block, arguments):
+        params, seed, first, count, columns = arguments
+        launches.append(int(count))
+        flown[id(columns)] = cpu.run(params.tobytes(), int(seed), int(first), int(count))
+
+    def gather(grid, block, arguments):
+        columns, count, rows = arguments
+        rows.words[: int(count) * words] = flown.pop(id(columns)).view(np.uint32)
+
+    class Made(gpu.GpuBackend):
+        name = "cpu"  # a thread of this process flies with it; for a GPU a process of its own would
+
+        def __init__(self):
+            import threading
+
+            schema = load_schema()
+            self._cupy, self._params_bytes, self._record = fake, schema.params_bytes(4), schema.record_dtype(4)
+            self._device, self._threads, self._device_name = fake.cuda.Device(0), threading.local(), "Fake"
+            self._launch_runs, self._descend, self._gather = 1 << 20, descend, gather
+
+        def describe(self):
+            return "made up"
+
+    return Made(), launches
