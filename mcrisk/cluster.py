@@ -2,8 +2,9 @@
 
 One way for all of them: a client of a `distributed` scheduler. On this machine that is threads of this process, which
 talk through memory (the kernel holds no Python lock), or one process for each GPU; elsewhere a scheduler's address, or
-jobs that a cluster file asks for. What is started on this machine listens on loopback alone. Every batch is sent to one worker by name, since a GPU takes a thousand times the runs of
-a processor core; who is given what, and what becomes of batches whose worker is gone, is `execute`'s.
+jobs that a cluster file asks for. What is started on this machine listens on loopback alone. Every batch is sent to one
+worker by name, since a GPU takes a thousand times the runs of a processor core; who is given what, and what becomes of
+batches whose worker is gone, is `execute`'s.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import functools
 import importlib
 import itertools
+import json
 import logging
 import operator
 import os
@@ -21,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcrisk.errors import InfrastructureError, visible
@@ -89,9 +92,9 @@ class Cluster:
         return ticket
 
     def greet(self, module: str, function: str, argument: str, worker: str) -> int:
-        """`submit` of a function by its names: a worker that lacks the module answers so, where it would die of `submit`.
+        """`submit` of a function by its names: a worker that lacks the module answers so.
 
-        A worker unpickles what it is sent before it makes a task of it, and ends where that fails.
+        It would end of `submit`: a worker unpickles what it is sent before it makes a task of it.
         """
         try:
             found = self._client.submit(
@@ -197,14 +200,25 @@ def _client_of(distributed: Any, cluster: Any) -> Any:
 
 def _client(distributed: Any, spec: ClusterSpec) -> Any:
     try:
-        if spec.address.endswith(".json"):
-            return distributed.Client(scheduler_file=spec.address, timeout=CONNECT_SECONDS, set_as_default=False)
-        return distributed.Client(spec.address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        address = _address_in(spec.address) if spec.address.endswith(".json") else spec.address
+        return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         text = f"--cluster {visible(spec.address)}"
-        remedy = "start one with `dask scheduler --host 127.0.0.1`, then the same command goes on"
+        start = f"dask scheduler --host {LOOPBACK} --dashboard-address {LOOPBACK}:8787"
+        remedy = f"start one with `{start}`, then the same command goes on"
         raise InfrastructureError(text, "a dask scheduler that answers", visible(reason), remedy) from error
+
+
+def _address_in(file: str) -> str:
+    """The address that a scheduler wrote into its file; `ValueError` where there is none."""
+    try:
+        written = json.loads(Path(file).read_bytes())
+    except ValueError:
+        written = None
+    if not isinstance(written, dict) or not isinstance(address := written.get("address"), str):
+        raise ValueError("a file without an address")
+    return address
 
 
 @contextmanager
@@ -218,7 +232,9 @@ def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: C
         if spec.kind == "local" and device == "gpu":
             cluster = _one_for_each_gpu(distributed)
         elif spec.kind == "local":
-            cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=spec.workers or threads, processes=False, **local)
+            cluster = distributed.LocalCluster(
+                n_workers=1, threads_per_worker=spec.workers or threads, processes=False, **local
+            )
         elif spec.kind == "processes":
             options = {"n_workers": spec.workers or threads, "threads_per_worker": 1, "host": LOOPBACK}
             cluster = distributed.LocalCluster(processes=True, **local | options | dict(spec.options))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +122,12 @@ def read_cluster(text: str = "") -> ClusterSpec:
         scheme, _, rest = text.partition("://")
         if scheme not in ("tcp", "tls", "ws", "wss", "ucx", "ucxx", "inproc") or not rest:
             raise MistakeError(where, "an address such as tcp://127.0.0.1:8786", f"'{visible(text)}'")
+        port = re.fullmatch(r"[^\s/]+:(\d{1,5})/?", rest)
+        if scheme == "inproc":
+            if rest.count("/") != 2:
+                raise MistakeError(where, "an address such as inproc://127.0.0.1/1/2", f"'{visible(text)}'")
+        elif not rest.isprintable() or not port or not 0 < int(port[1]) < 1 << 16:
+            raise MistakeError(where, "an address with a port, such as tcp://127.0.0.1:8786", f"'{visible(text)}'")
         return ClusterSpec("address", text)
     if text.endswith(".json"):
         if not Path(text).is_file():
@@ -142,7 +149,8 @@ def parse_cluster(tree: Mapping[str, Any], file: str) -> ClusterSpec:
     known = (*OWN, *KINDS)
     if kind not in known:
         remedy = suggestion(kind, known) if isinstance(kind, str) else ""
-        raise MistakeError(f"{file}: kind", f"one of {', '.join(known)}", units.shown(kind), remedy)
+        shown = units.shown(kind) if "kind" in tree else "nothing"
+        raise MistakeError(f"{file}: kind", f"one of {', '.join(known)}", shown, remedy)
     numbers = {key: _number(tree, key, file) for key in ("jobs", "workers")}
     gpu, adapt, options = tree.get("gpu", False), tree.get("adapt", {}), tree.get("options", {})
     if not isinstance(gpu, bool):

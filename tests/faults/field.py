@@ -274,8 +274,12 @@ class Pair(Field):
         """A scheduler, which says where it is in scheduler.json."""
         file = self.folder / "scheduler.json"
         file.unlink(missing_ok=True)
-        options = ["--host", "127.0.0.1", "--port", str(port), "--scheduler-file", str(file), "--no-dashboard"]
-        process = self.launch("-m", "dask", "scheduler", *options, DASK_DISTRIBUTED__SCHEDULER__DASHBOARD__ENABLED="0")
+        options = ["--host", "127.0.0.1", "--port", str(port), "--scheduler-file", str(file)]
+        options += [
+            "--dashboard-address",
+            "127.0.0.1:0",
+        ]  # listens beyond loopback without it, even with --no-dashboard
+        process = self.launch("-m", "dask", "scheduler", *options)
         self.given.append(process)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -289,7 +293,8 @@ class Pair(Field):
     def worker(self, **changes: str) -> subprocess.Popen[str]:
         """A worker of one thread."""
         options = ["--scheduler-file", str(self.folder / "scheduler.json"), "--host", "127.0.0.1", "--nthreads", "1"]
-        options += ["--no-dashboard", "--death-timeout", "60", "--nanny" if self.nanny else "--no-nanny"]
+        options += ["--dashboard-address", "127.0.0.1:0"]
+        options += ["--death-timeout", "60", "--nanny" if self.nanny else "--no-nanny"]
         process = self.launch(
             "-m", "dask", "worker", *options, "--local-directory", str(self.folder / "scratch"), **changes
         )
