@@ -9,6 +9,7 @@ batches whose worker is gone, is `execute`'s.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import importlib
@@ -19,6 +20,7 @@ import operator
 import os
 import queue
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,6 +38,7 @@ __all__ = ["Cluster", "Delivery", "connected"]
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10.0  # for a scheduler to answer
 RESTART_SECONDS = 20.0  # for a worker to come back
+RENEW_SECONDS = 3.0  # between two looks at nannies without a process
 ALLOWED_FAILURES = 1000  # of a worker under a batch: `execute` isolates what kills workers itself
 GONE = "the scheduler is gone"
 
@@ -52,9 +55,11 @@ class Delivery:
 class Cluster:
     """A scheduler and its workers, by their addresses. Made by `connected`."""
 
-    def __init__(self, client: Any, described: str) -> None:
+    def __init__(self, client: Any, described: str, processes: Any = None) -> None:
+        """processes: a cluster of this machine whose worker processes are kept in number."""
         self.described = described
         self._client = client
+        self._processes, self._looked, self._dead = processes, time.monotonic(), set[Any]()
         self._numbers = itertools.count()
         self._futures: dict[int, Any] = {}
         self._done: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -73,9 +78,28 @@ class Cluster:
         if self._client.status != "running":
             raise _gone(self.described)
         try:
-            return dict(self._client.nthreads())
+            present = dict(self._client.nthreads())
         except Exception as error:
             raise _gone(self.described) from error
+        if self._processes and len(present) < len(self._processes.worker_spec):
+            self._renew()
+        return present
+
+    def _renew(self) -> None:
+        """Begin anew with nannies that have had no process at two looks: none outlives the end of one that starts."""
+        if time.monotonic() - self._looked < RENEW_SECONDS:
+            return
+        made, self._looked = self._processes.workers, time.monotonic()
+        dead = {name for name in self._processes.worker_spec if name not in made or made[name].pid is None}
+        again, self._dead = dead & self._dead, dead
+
+        def renew() -> None:
+            for name in again & made.keys():
+                asyncio.ensure_future(made.pop(name).close())  # noqa: RUF006  dask keeps it until it is closed
+
+        if again:
+            self._processes.loop.add_callback(renew)
+            self._processes.scale(len(self._processes.worker_spec))  # opens what is missing
 
     def submit(self, function: Callable[[Any], Any], argument: Any, worker: str, priority: int = 0) -> int:
         """Let this worker, and no other, do it; the ticket of its delivery."""
@@ -178,6 +202,7 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
         "distributed.admin.low-level-log-length": 100,  # a scheduler that sees a million batches
     }
     with dask.config.set(settings), contextlib.ExitStack() as open_:
+        processes = None
         if spec.kind == "address":
             client = _client(distributed, spec)
             _warn_of_open_scheduler(spec.address, tell)
@@ -186,9 +211,11 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
             client = _client_of(distributed, cluster)
             if spec.adapt:
                 cluster.adapt(**spec.adapt)
+            elif spec.kind == "processes" or (spec.kind == "local" and device == "gpu"):
+                processes = cluster
         _hush_loop(client)
         open_.callback(_closed, client)
-        found = Cluster(client, spec.described)
+        found = Cluster(client, spec.described, processes)
         if spec.kind != "local" and (link := found.dashboard):
             tell(f"dashboard: {link}")
         yield found

@@ -294,7 +294,8 @@ class Dispatch:
     def _say_nobody(self) -> None:
         if self.refused and not self.asked:
             address, reason = next(iter(self.refused.items()))
-            raise InfrastructureError(f"no worker of {self.crew.described} can be used: {address}: {reason}")
+            text = f"no worker of {self.crew.described} can be used: {address}: {reason}"
+            raise InfrastructureError(text, remedy="what is flown is kept; the same command goes on")
         if self.mute > STRIKES:
             text = f"no worker of {self.crew.described} can be used: {self.mute} of them ended when mcrisk was loaded"
             raise InfrastructureError(text, remedy="see what a worker prints")

@@ -126,6 +126,19 @@ def end_of_scheduler(field: Pair, process, figures: Figures) -> list[str]:
     return problems
 
 
+def test_a_worker_process_that_is_killed_while_it_starts_is_started_anew():
+    """Its nanny gives up then, and nothing else of dask tries again: the campaign waited for ever."""
+    with field_of(FEW, cluster="processes") as field:
+        process = field.start()
+        field.wait_for_journal(process)
+        for _ in range(4):  # the first ones, and those that start in their place
+            for worker in field.workers():
+                kill(worker)
+            time.sleep(0.3)
+
+        assert field.verdict(process) == []
+
+
 @pytest.mark.parametrize(("count", "runs"), [(1, FEW), pytest.param(50, RUNS, marks=pytest.mark.slow)])
 def test_a_campaign_outlives_its_worker_processes(count, runs):
     figures = kill_of_workers(count, runs)
