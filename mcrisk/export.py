@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     Columns = dict[str, NDArray[np.generic]]  # one value per row, by header
 
-__all__ = ["check_files", "to_csv", "to_netcdf", "write", "write_mission"]
+__all__ = ["check_file", "check_files", "to_csv", "to_netcdf", "write", "write_mission"]
 
 FORMULA = tuple("=+-@＝＋－＠")  # begins what a spreadsheet takes for a formula, the wide ones in East Asian editions
 ROWS = 256  # written at a time
@@ -71,12 +71,13 @@ def check_files(csv: str | None, netcdf: str | None, mission: str | None = None)
     for place, (option, name, ending) in enumerate(asked):
         if name is not None:
             with problems.caught():
-                found[place] = _file(option, name, ending)
+                found[place] = check_file(option, name, ending)
     problems.check()
     return found
 
 
-def _file(option: str, name: str, ending: str) -> Path:
+def check_file(option: str, name: str, ending: str) -> Path:
+    """The path of a file to write; refuses a wrong ending, a folder, and a campaign's own files."""
     from mcrisk.config import lies_at
     from mcrisk.store import JOURNAL
 
@@ -100,7 +101,7 @@ def write_mission(folder: Path, case: int, name: str) -> None:
     from mcrisk.netcdf import placed
     from mcrisk.store import Store
 
-    path = _file("--mission", name, ".toml")
+    path = check_file("--mission", name, ".toml")
     with Store.read(folder) as store:
         if not 0 <= case < len(store.campaign.cases):
             raise MistakeError("case", f"0 .. {len(store.campaign.cases) - 1}", str(case))

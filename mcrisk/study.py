@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Axis", "Point", "Range", "Sampling", "Study", "load_study", "make_study"]
 
 POINTS_LIMIT = 100_000  # design points of a study
+AXES_LIMIT = 32  # dimensions of a dataset that numpy holds, less its own
 TOLD = 10  # mistakes shown at once
 RUNS_LIMIT, SEED_LIMIT = 10**12, 1 << 64  # those of `goal` and `campaign`, which need this file
 RESERVED = re.compile(
@@ -318,6 +319,9 @@ def make_study(
         with problems.caught():
             found.append(_zipped(dim, columns, where))
     problems.check()
+    if len(found) > AXES_LIMIT:
+        remedy = "let paths change together in [zip.NAME], or spread points by [sampling]"
+        raise MistakeError(f"{where}axes", f"at most {AXES_LIMIT}", str(len(found)), remedy)
     if sampling is not None:
         found.append(_sampled(missions[0], ranges, _sampling(sampling, where), where))
     _check_dims(found, where)
@@ -426,7 +430,11 @@ def _zipped(dim: str, columns: object, where: str) -> Axis:
     if not isinstance(columns, Mapping) or not columns:
         got = units.shown(columns) if columns else "nothing in it"
         raise MistakeError(at, f"a table [zip.{dim}] of lists by path", got)
-    found = {path: _written(path, _values(raw, f"{at}: {path}"), where) for path, raw in _flat_paths(columns)}
+    found = {}
+    for path, raw in _flat_paths(columns):
+        if isinstance(raw, Mapping):
+            raise MistakeError(f"{at}: {path}", 'a list such as ["1 km", "3 km"]', "a table")
+        found[path] = _written(path, _values(raw, f"{at}: {path}"), where)
     if len({len(one) for one in found.values()}) > 1:
         lengths = ", ".join(f"{path}: {len(one)}" for path, one in found.items())
         raise MistakeError(at, "lists of one length", lengths)
