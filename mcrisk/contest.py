@@ -14,7 +14,9 @@ from mcrisk.store import JOURNAL, Store
 if TYPE_CHECKING:
     from mcrisk.duel import Design
 
-__all__ = ["Entry", "check_worlds", "designs", "of_folder", "reached"]
+__all__ = ["ASKED", "Entry", "check_worlds", "designs", "named", "of_folder", "reached"]
+
+ASKED = "as asked now"  # label of missions beside stores
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,11 @@ class Entry:
 
 def of_folder(folder: Path) -> Entry:
     """The cases of a store."""
+    from mcrisk.results import check_store
+
+    check_store(folder)
     with Store.read(folder) as store:
-        return Entry(store.campaign, folder, folder.name)
+        return Entry(store.campaign, folder, str(folder))
 
 
 def reached(entry: Entry) -> int:
@@ -44,25 +49,34 @@ def check_worlds(entries: Sequence[Entry]) -> None:
     """Refuse designs that did not meet the same worlds: another seed or other kernels."""
     for entry in entries[1:]:
         first = entries[0].campaign
-        where = visible(str(entry.folder or entry.campaign.name))
+        asked = entry.label == ASKED
+        where = visible(entry.campaign.name if asked else str(entry.folder))
         if entry.campaign.seed != first.seed:
-            remedy = "fly it with that seed"
+            remedy = f"give seed {first.seed}" if asked else "fly it with that seed"
             raise MistakeError(f"{where}: seed", f"{first.seed}, as the first", str(entry.campaign.seed), remedy)
         if entry.campaign.kernel_digest != first.kernel_digest:
             theirs, ours = entry.campaign.kernel_digest[:8], first.kernel_digest[:8]
             raise MistakeError(f"{where}: kernels", ours, theirs, "fly both with the same mcrisk")
 
 
-def designs(stores: Sequence[tuple[Entry, Store]], runs: int) -> list[Design]:
-    """Every case with its landings of runs 0 to runs - 1, under names that differ."""
-    names = [case.name for entry, _ in stores for case in entry.campaign.cases]
+def named(entries: Sequence[Entry]) -> list[str]:
+    """A name for every case, that differs from the others where the entries do."""
+    names = [case.name for entry in entries for case in entry.campaign.cases]
     lead = {name.partition(": ")[0] for name in names}
     short = len(lead) == 1 and all(": " in name for name in names)  # of one mission: only what differs is named
-    found: list[Design] = []
-    for entry, store in stores:
-        for place, case in enumerate(entry.campaign.cases):
+    found: list[str] = []
+    for entry in entries:
+        for case in entry.campaign.cases:
             name = case.name.partition(": ")[2] if short else case.name
-            if names.count(case.name) > 1:
-                name = f"{entry.label}: {name}"
-            found.append((name, store.landed(place, runs), dict(case.coords)))
+            found.append(f"{entry.label}: {name}" if names.count(case.name) > 1 else name)
     return found
+
+
+def designs(stores: Sequence[tuple[Entry, Store]], runs: int) -> list[Design]:
+    """Every case with its landings of runs 0 to runs - 1, under names that differ."""
+    names = iter(named([entry for entry, _ in stores]))
+    return [
+        (next(names), store.landed(place, runs), dict(case.coords))
+        for entry, store in stores
+        for place, case in enumerate(entry.campaign.cases)
+    ]

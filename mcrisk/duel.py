@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-__all__ = ["DESIGNS", "POWER", "VERDICTS", "answer", "compare", "sentence", "show"]
+__all__ = ["DESIGNS", "POWER", "VERDICTS", "answer", "check", "compare", "sentence", "show"]
 
 DESIGNS = 50  # compared all with all: 1225 pairs
 POWER = 0.8  # chance with which `runs_to_tell` runs tell
 VERDICTS = ("a better", "b better", "cannot tell")
 FULL = 6  # pairs told in sentences; more are a table
 LINES = 200  # pairs listed; the dataset and the JSON answer have all of them
+EXAMPLES = 1000  # [run] kept of each kind and pair, at most
 MOST = 2**62  # [run] of the counts that are computed, kept in 64 bits
 TOO_MANY = 10**12  # [run] more are not named to people
 
@@ -59,7 +60,7 @@ def compare(
     ([2], [1, 2, -1], 'cannot tell')
     """
     names = [name for name, _, _ in designs]
-    chosen = _pairs(names, against)
+    chosen = check(names, against, examples)
     total = check_landings(runs, {visible(name): bits for name, bits, _ in designs})
     (kept,) = counts_of(examples=examples)
     landed = [shared(bits, bits) for _, bits, _ in designs]
@@ -95,8 +96,11 @@ def compare(
     return dataset
 
 
-def _pairs(names: list[str], against: str | None) -> list[tuple[int, int]]:
-    """Which designs are compared, by place: (a, b)."""
+def check(names: Sequence[str], against: str | None = None, examples: SupportsIndex = 10) -> list[tuple[int, int]]:
+    """Which designs are compared, by place: (a, b). Raises `MistakeError` of what `compare` would refuse."""
+    (kept,) = counts_of(examples=examples)
+    if kept > EXAMPLES:
+        raise MistakeError("examples", f"at most {EXAMPLES}", str(kept))
     if len(names) < 2:
         raise MistakeError("designs", "at least two", str(len(names)))
     if twice := next((name for name in names if names.count(name) > 1), None):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args
@@ -29,7 +29,7 @@ from mcrisk.schema import load_schema
 if TYPE_CHECKING:
     from mcrisk.tally import Moments, Tally
 
-__all__ = ["Look", "Requirement", "Verdict", "count", "judge", "parse"]
+__all__ = ["Look", "Requirement", "Verdict", "check_final", "count", "judge", "parse"]
 
 Kind = Literal["success", "outcome", "metric"]
 Decision = Literal["PASS", "FAIL", "UNDECIDED"]
@@ -343,8 +343,8 @@ def judge(
             return _judged(requirement, look, past[:place], decided=look.verdict)
     if past and total < past[-1].runs:
         raise MistakeError("runs", f"at least the {past[-1].runs} of the last look", str(total))
-    if final and past:
-        raise _too_late(past[0].runs)
+    if final:
+        check_final(past, further=True)
     return _judged(requirement, Look(total, met_least, met_most, "", final, planned), past)
 
 
@@ -469,6 +469,12 @@ def _checked(looks: Iterable[Look]) -> tuple[Look, ...]:
         if not fitting or (place and (look.runs <= past[place - 1].runs or look.final)):
             raise MistakeError("looks", "earlier looks, oldest first, each at more runs than the last", str(look))
     return past
+
+
+def check_final(looks: Sequence[Look], further: bool = False) -> None:
+    """Refuse a final look after others, but for the same runs again unless `further` ones are flown."""
+    if looks and (further or not looks[0].final):
+        raise _too_late(looks[0].runs)
 
 
 def _too_late(runs: int) -> MistakeError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcrisk.campaign import SCHEMA_VERSION
-from mcrisk.errors import InfrastructureError, MistakeError, visible
+from mcrisk.errors import InfrastructureError, MistakeError, command, suggestion, visible
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RESULTS",
+    "check_store",
     "default_folder",
     "flown_runs",
     "kept_files",
@@ -37,15 +38,40 @@ def default_folder(campaign: Campaign) -> Path:
 
 def results_file(target: str) -> Path | None:
     """The results file that a user means by a folder or a file name; None for a mission."""
-    from mcrisk.config import lies_at
+    from mcrisk.config import NAME, lies_at, shipped
 
     if target.endswith(".nc"):
         return Path(target)
     if lies_at(Path(target)) == "a folder":
         return Path(target) / RESULTS
     if os.sep in target and not target.endswith(".toml"):
-        raise MistakeError(f"'{visible(target)}'", "a folder of results, or a mission", "no such folder")
+        what = lies_at(Path(target))
+        got = "no such folder" if what == "no such file" else what
+        raise MistakeError(f"'{visible(target)}'", "a folder of results, or a mission", got)
+    if NAME.fullmatch(target) and not target.endswith(".toml") and target not in (known := shipped()):
+        what = lies_at(Path(target))
+        got = "no such folder and no such mission" if what == "no such file" else what
+        got = "a study" if target in shipped("studies") else got
+        remedy = suggestion(target, known) or f"missions: {', '.join(known)}"
+        raise MistakeError(f"'{target}'", "a folder of results, or a mission", got, remedy)
     return None
+
+
+def check_store(folder: Path) -> None:
+    """Refuse what is no folder with a journal, and tell what it is."""
+    from mcrisk.config import lies_at
+    from mcrisk.store import JOURNAL
+
+    if (what := lies_at(folder)) != "a folder":
+        got = "no such folder" if what == "no such file" else what
+        remedy = f"name the folder {folder.parent}" if folder.name in (RESULTS, JOURNAL) else ""
+        raise MistakeError(visible(str(folder)), "a folder of results", got, remedy)
+    if lies_at(folder / JOURNAL) == "a file":
+        return
+    if lies_at(folder / RESULTS) == "a file":
+        remedy = f"run its mission again; {command('show', str(folder))} shows the results"
+        raise MistakeError(visible(str(folder)), f"a folder with {JOURNAL}", f"{RESULTS} without it", remedy)
+    raise MistakeError(visible(str(folder)), "a folder of results", f"one without {JOURNAL}")
 
 
 def read_results(path: Path) -> xr.Dataset:
@@ -71,13 +97,30 @@ def present(folder: Path, campaign: Campaign, goal: Goal) -> xr.Dataset | None:
     """The whole results in a folder, if they are of this campaign and enough; refuses those of another."""
     from mcrisk import netcdf
     from mcrisk.config import lies_at
+    from mcrisk.lock import LOCK
+    from mcrisk.store import JOURNAL, Store
 
-    if lies_at(folder / RESULTS) != "a file":
+    files = (RESULTS, JOURNAL, LOCK, *kept_files(goal.keep, len(campaign.cases)))
+    lies = {name: lies_at(folder / name) for name in files}
+    for name, what in lies.items():
+        if what not in ("a file", "no such file"):
+            raise MistakeError(visible(str(folder / name)), "a file, or nothing", what, "move it away")
+    if lies[JOURNAL] == "a file" and (folder / JOURNAL).stat().st_size:
+        with Store.read(folder) as store:
+            theirs, ours = store.campaign.digest, campaign.digest
+        if theirs != ours:
+            remedy = "choose another --out"
+            raise MistakeError(str(folder), f"campaign {ours[:8]}", f"results of {theirs[:8]}", remedy)
+    if lies[RESULTS] != "a file":
         return None
     try:
         found = netcdf.read(folder / RESULTS)
     except InfrastructureError:
-        return None  # the journal has what it was made from
+        if lies[JOURNAL] == "a file":
+            return None  # the journal has what it was made from
+        remedy = "move it away, or choose another --out"
+        path = visible(str(folder / RESULTS))
+        raise MistakeError(path, "whole results of this campaign, or none", "another file", remedy) from None
     if found.attrs.get("campaign") != campaign.digest:
         theirs, ours = str(found.attrs.get("campaign", "another kind"))[:8], campaign.digest[:8]
         raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")

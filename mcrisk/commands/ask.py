@@ -10,7 +10,7 @@ import typer
 
 from mcrisk.errors import MistakeError, visible
 
-from .shared import Json, Seed, Sets, console, guarded, load, present, results_of, tell, whole
+from .shared import Json, Seed, Sets, console, guarded, load, no_seed, present, results_of, tell, whole
 
 __all__ = ["replay", "show"]
 
@@ -49,11 +49,13 @@ def replay(
     out: Annotated[str | None, typer.Option(metavar="FILE.nc", help="Write every tick to this file.")] = None,
 ) -> None:
     """Fly one run again, the very same flight, and show its course."""
-    from mcrisk.config import lies_at
+    from mcrisk.export import check_file
 
     number, place = whole("run", run), whole("case", case)
-    if out is not None and (not out.endswith(".nc") or lies_at(Path(out)) == "a folder"):
-        raise MistakeError("--out", "a file name ending in .nc", f"'{visible(out)}'")
+    if out is not None:
+        check_file("--out", out, ".nc")
+    if not 0 <= number < 1 << 63:
+        raise MistakeError("--run", "a number from 0 to 2^63 - 1", f"'{visible(run)}'")
 
     from mcrisk import netcdf
     from mcrisk.api import check_folder, replay_case
@@ -61,11 +63,17 @@ def replay(
     from mcrisk.results import read_results, results_file
 
     if results := results_file(target):
+        if sets:
+            raise MistakeError("--set", "a mission", "a folder of results")
+        no_seed(seed)
         from mcrisk.dataset import campaign_of
 
         campaign = campaign_of(read_results(results))
     else:
         campaign = state(load([target], sets), whole("seed", seed))
+    if not 0 <= place < (cases := len(campaign.cases)):
+        expected = f"a number from 0 to {cases - 1}" if cases > 1 else "0, for there is one case"
+        raise MistakeError("--case", expected, f"'{visible(case)}'")
     if out is not None:
         check_folder(Path(out).parent)
     flight = replay_case(campaign, number, place)

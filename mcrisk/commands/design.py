@@ -12,7 +12,7 @@ import typer
 
 from mcrisk.errors import MistakeError, command, visible
 
-from .shared import Json, Sets, console, guarded, load, tell
+from .shared import Json, Sets, console, guarded, load, load_mission, tell
 
 __all__ = ["bench", "check", "params"]
 
@@ -51,7 +51,6 @@ def check(
     ],
 ) -> int:
     """Check mission files, and show the design that follows from them and its nominal flight."""
-    from mcrisk.mission import load
     from mcrisk.nominal import design
     from mcrisk.params import pack
     from mcrisk.sheet import show_design
@@ -60,7 +59,7 @@ def check(
     screen = console()
     for name in files:
         try:
-            mission = load(name)
+            mission = load_mission(name)
             designed = design(mission)
             pack(designed)
         except MistakeError as mistake:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcrisk.errors import MistakeError, command
+from mcrisk.errors import ImpossibleDesign, MistakeError, command
 from mcrisk.ledger import count, runs_told
 
 from .shared import (
@@ -98,13 +98,22 @@ def sweep(
 
     from mcrisk.campaign import state_study
 
+    def designed(real: int) -> Campaign:
+        try:
+            return state_study(stated, number, real)
+        except ImpossibleDesign as refusal:
+            if len(stated) == 1:
+                raise
+            first = f"the first of them is {refusal}"
+            raise ImpossibleDesign(f"{stated.file}: none of {len(stated)} designs can fly; {first}") from refusal
+
     if dry_run:
         from mcrisk.backends import choose
 
         device = choose(backend)
-        return _foretell(state_study(stated, number, device.real), goal, device, spec, as_json)
+        return _foretell(designed(device.real), goal, device, spec, as_json)
     flies, real = flier(spec, backend)
-    return fly_into(state_study(stated, number, real), goal, flies, spec, out, as_json, limit, force_lock)
+    return fly_into(designed(real), goal, flies, spec, out, as_json, limit, force_lock)
 
 
 @guarded
@@ -123,14 +132,19 @@ def resume(
     """Go on where a campaign was interrupted, with the designs that its journal holds, or extend it by more runs."""
     from dataclasses import replace
 
+    from mcrisk.results import check_store
     from mcrisk.store import Store
 
     limit = seconds("timeout", timeout)
     spec = workplace(cluster, backend, None)
+    wanted = asked(whole("runs", runs), "none", "", 1).runs if runs else 0
+    if not folder:
+        raise MistakeError("DIR", "a folder of results", "nothing")
+    check_store(Path(folder))
     with Store.read(Path(folder)) as store:
         campaign, goal = store.campaign, store.goal
-    if runs:
-        goal = replace(goal, runs=max(goal.runs, whole("runs", runs)))
+    if wanted:
+        goal = replace(goal, runs=max(goal.runs, wanted))
     if precision:
         goal = replace(goal, precision=width(precision))
     goal.check(len(campaign.cases))

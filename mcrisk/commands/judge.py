@@ -22,12 +22,14 @@ from .shared import (
     console,
     guarded,
     load,
+    no_seed,
     results_of,
     tell,
     whole,
 )
 
 if TYPE_CHECKING:
+    from mcrisk.campaign import Campaign
     from mcrisk.contest import Entry
 
 __all__ = ["compare", "export", "verify"]
@@ -59,10 +61,11 @@ def compare(
     from mcrisk.store import Store
 
     spec = workplace(cluster, backend, out)
-    wanted, kept = whole("runs", runs) if runs else None, whole("examples", examples)
+    wanted, kept = asked(whole("runs", runs), "none", "", 1).runs if runs else None, whole("examples", examples)
     device, real = flier(spec, backend)
     entries = _entries(targets, sets, whole("seed", seed), real, out)
     contest.check_worlds(entries)
+    duel.check(contest.named(entries), against or None, kept)
     present = [runs for runs in map(contest.reached, entries) if runs]
     number = wanted or min(present, default=10_000)
     for entry in entries:
@@ -91,7 +94,7 @@ def compare(
 def _entries(targets: list[str], sets: Sets, seed: int, real: int, out: str | None) -> list[Entry]:
     """Stores as they are, and all missions together as one campaign."""
     from mcrisk.campaign import state
-    from mcrisk.contest import Entry, of_folder
+    from mcrisk.contest import ASKED, Entry, of_folder
     from mcrisk.results import results_file
 
     found: list[Entry] = []
@@ -103,7 +106,7 @@ def _entries(targets: list[str], sets: Sets, seed: int, real: int, out: str | No
             missions.append(target)
     if missions:
         campaign = state(load(missions, sets), seed, real)
-        found.append(Entry(campaign, folder_of(campaign, out), "as asked now"))
+        found.append(Entry(campaign, folder_of(campaign, out), ASKED))
     elif sets or out is not None:
         raise MistakeError("--set and --out", "missions to fly", "folders of results alone")
     return found
@@ -171,27 +174,32 @@ def verify(
     from dataclasses import replace
 
     from mcrisk.requirement import parse
-    from mcrisk.results import results_file
+    from mcrisk.results import check_store, results_file
     from mcrisk.store import Store
 
-    stated = [parse(text, "--require") for text in require or ()]
+    stated = list(dict.fromkeys(parse(text, "--require") for text in require or ()))
     spec = workplace(cluster, backend, out)
-    wanted = whole("runs", runs) if runs else None
+    wanted = asked(whole("runs", runs), "none", "", 1).runs if runs else None
     device, real = flier(spec, backend)
     if named := results_file(target):
         if sets or out is not None:
             raise MistakeError("--set and --out", "a mission to fly", "a folder of results")
+        no_seed(seed)
         folder = named.parent
+        check_store(folder)
         with Store.read(folder) as store:
             campaign, goal = store.campaign, store.goal
+        _check_look(campaign, stated, folder, final, wanted or 0)
         if wanted and wanted > goal.runs:
             goal = replace(goal, runs=wanted, precision=None)
+            goal.check(len(campaign.cases))
             flown(campaign, goal, device, spec, folder)
     else:
         from mcrisk.campaign import state
 
         campaign = state(load([target], sets), whole("seed", seed), real)
         folder, goal = folder_of(campaign, out), asked(wanted or 10_000, "none", "", 1)
+        _check_look(campaign, stated, folder, final, goal.runs)
         flown(campaign, goal, device, spec, folder)
     told = _verdicts(folder, stated, final)
     overall = next(one for one in ("FAIL", "UNDECIDED", "PASS") if any(row["verdict"] == one for row in told))
@@ -203,8 +211,30 @@ def verify(
             name = f"{row['case']}: " if len({one["case"] for one in told}) > 1 else ""
             print(f"{row['verdict']}  {name}{row['explanation']}")
         if overall == "UNDECIDED" and not final:
-            _say_runs(folder, told)
+            _say_runs(folder, told, require or [])
     return {"PASS": 0, "FAIL": 1, "UNDECIDED": 3}[overall]
+
+
+def _check_look(campaign: Campaign, stated: list[Any], folder: Path, final: bool, runs: int) -> None:
+    """Refuse, before anything is flown, what could not be judged after `runs` of each case."""
+    from mcrisk.requirement import Look, check_final
+    from mcrisk.store import JOURNAL, Store
+
+    cases = [(place, one) for place, case in enumerate(campaign.cases) for one in stated or _requirements(case.mission)]
+    if not cases:
+        remedy = 'say --require "success >= 0.99 @ 0.90"'
+        raise MistakeError("requirement", "one, or a table [requirements] in the mission", "none", remedy)
+    if not final or not (folder / JOURNAL).is_file() or not (folder / JOURNAL).stat().st_size:
+        return
+    with Store.read(folder) as store:
+        if store.campaign.digest != campaign.digest:
+            return  # refused where it is flown
+        for place, requirement in cases:
+            looks = [Look(**look) for look in store.looks(requirement.text, place)]
+            check_final(looks, further=runs > store.goal.runs)
+        if store.planned.runs != max(runs, store.goal.runs):
+            got = f"{store.planned.runs} at first, {max(runs, store.goal.runs)} now"
+            raise MistakeError("--final", "a number of runs fixed before any was seen", got, "leave --final out")
 
 
 def _verdicts(folder: Path, stated: list[Any], final: bool) -> list[dict[str, Any]]:
@@ -233,9 +263,6 @@ def _verdicts(folder: Path, stated: list[Any], final: bool) -> list[dict[str, An
                 told.append({"case": case.name} | found.to_dict())
         for look in noted:  # all or none
             store.note_look(*look)
-    if not told:
-        remedy = 'say --require "success >= 0.99 @ 0.90"'
-        raise MistakeError("requirement", "one, or a table [requirements] in the mission", "none", remedy)
     return told
 
 
@@ -248,9 +275,10 @@ def _requirements(mission: str) -> list[Any]:
     return [parse(text, f"requirements.{name}") for name, text in table.items()]
 
 
-def _say_runs(folder: Path, told: list[dict[str, Any]]) -> None:
+def _say_runs(folder: Path, told: list[dict[str, Any]], require: list[str]) -> None:
     """How to go on where a verdict needs more runs."""
     needed = [row["runs_needed"] for row in told if row["verdict"] == "UNDECIDED" and row["runs_needed"]]
     if needed:
         more = max(needed)
-        tell(f"about {more} runs would decide: {command('verify', str(folder), '--runs', str(more))}")
+        options = [part for text in require for part in ("--require", text)]
+        tell(f"about {more} runs would decide: {command('verify', str(folder), *options, '--runs', str(more))}")

@@ -184,16 +184,30 @@ def changes(sets: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def load(names: Iterable[str], sets: Iterable[str] | None) -> list[Mission]:
-    """The missions, changed; the mistakes of all of them together."""
+def load_mission(name: str) -> Mission:
+    """The mission of a file or name; of a study it is told that it is one, not what it lacks."""
+    from mcrisk import config
     from mcrisk.mission import load
 
+    try:
+        return load(name)
+    except MistakeError as mistake:
+        study = name in config.shipped("studies")
+        with contextlib.suppress(MistakeError, OSError):
+            study = study or bool({"mission", "missions"} & config.read_toml(config.find(name)).keys())
+        if study:
+            raise MistakeError(visible(name), "a mission", "a study", f"fly it: {command('sweep', name)}") from mistake
+        raise
+
+
+def load(names: Iterable[str], sets: Iterable[str] | None) -> list[Mission]:
+    """The missions, changed; the mistakes of all of them together."""
     changed = changes(sets or ())
     missions: list[Mission] = []
     mistakes: list[MistakeError] = []
     for name in names:
         try:
-            mission = load(name)
+            mission = load_mission(name)
             missions.append(mission.replace(changed) if changed else mission)
         except MistakeError as mistake:
             mistakes.append(mistake)
@@ -202,11 +216,20 @@ def load(names: Iterable[str], sets: Iterable[str] | None) -> list[Mission]:
     return missions
 
 
+def no_seed(seed: str) -> None:
+    """Refuse a seed beside results, which have their own."""
+    if whole("seed", seed):
+        raise MistakeError("--seed", "a mission", "a folder of results, which has its own")
+
+
 def results_of(target: str, sets: Iterable[str] | None, seed: str) -> Path:
     """The results file that a user means, also by the mission that was run."""
     from mcrisk.results import RESULTS, default_folder, results_file
 
     if named := results_file(target):
+        if sets:
+            raise MistakeError("--set", "a mission", "a folder of results")
+        no_seed(seed)
         return named
     from mcrisk.campaign import state
     from mcrisk.store import JOURNAL
