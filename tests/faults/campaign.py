@@ -42,7 +42,10 @@ FAULTS: dict[str, Callable[[], Figures]] = {
     "poison": test_batches.poison,
     "failing": test_batches.failing,
     "memory": test_batches.short_of_memory,
+    "scarce memory": test_batches.scarce_memory,
     "hung": test_batches.hung,
+    "hung thread": test_batches.hung_thread,
+    "flown twice": test_batches.late,
 }
 NEEDS = {"kill command at file calls": libraries, "disk full": libraries, "flipped bits": libraries}
 NEEDS["disk full on tmpfs"] = may_mount

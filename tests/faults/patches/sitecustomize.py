@@ -2,10 +2,10 @@
 
 MCRISK_FAULT is a JSON object. flown: a file that gets a line for each batch begun: process, first run, count. role:
 `worker` where only worker processes of dask are meant. poison, fail, memory, hang: a run whose batch kills its process,
-raises, runs out of memory, never ends. once: a file; the fault strikes while it is not there, and makes it. slow: [s]
-that every batch takes longer. constants: new values by `module:name`. identity, version: what mcrisk says it is.
-absent: no mcrisk here. mute: a worker ends when it is greeted. device: the name and the most runs of a batch that the
-CPU says it has.
+raises, runs out of memory, never ends (or after `nap` seconds). scarce: batches of more runs find no memory. once: a
+file; the fault strikes while it is not there, and makes it. slow: [s] that every batch takes longer. constants: new
+values by `module:name`. identity, version: what mcrisk says it is. absent: no mcrisk here. mute: a worker ends when it
+is greeted. device: the name and the most runs of a batch that the CPU says it has.
 """
 
 import importlib
@@ -78,8 +78,11 @@ def patch():
                 if what == "poison":
                     os.kill(os.getpid(), signal.SIGKILL)
                 elif what == "hang":
-                    time.sleep(1e6)
-                raise MemoryError("injected") if what == "memory" else ValueError("injected")
+                    time.sleep(FAULT.get("nap", 1e6))
+                else:
+                    raise MemoryError("injected") if what == "memory" else ValueError("injected")
+        if count > FAULT.get("scarce", count):
+            raise MemoryError("injected")
         return fly(self, params, seed, first, count)
 
     CpuBackend.run = run
