@@ -177,15 +177,21 @@ def _whole(path: Path) -> bool:
     except (InfrastructureError, MistakeError):
         return False
     with Store.read(path.parent) as store:
-        return reached(found, store.goal)
+        ours = "success_count" in found and found.attrs.get("campaign") == store.campaign.digest
+        return ours and reached(found, store.goal)
 
 
 def _so_far(folder: Path) -> xr.Dataset:
-    """What the journal of a campaign holds now, marked as incomplete."""
+    """What the journal of a campaign holds now, marked as incomplete unless that is all that was asked for."""
     from mcrisk.dataset import from_tallies
     from mcrisk.store import Store
 
     with Store.read(folder) as store:
-        dataset = from_tallies(store.campaign, map(store.tally, range(len(store.campaign.cases))))
-        dataset.attrs |= {"complete": 0, "runs_wanted": store.goal.runs}
+        goal = store.goal
+        dataset = from_tallies(
+            store.campaign, map(store.tally, range(len(store.campaign.cases))), confidence=goal.confidence,
+            method="confidence-sequence" if goal.precision else "clopper-pearson",
+        )  # fmt: skip
+        if not reached(dataset, goal):
+            dataset.attrs |= {"complete": 0, "runs_wanted": goal.runs}
         return dataset

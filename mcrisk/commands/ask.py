@@ -71,7 +71,8 @@ def replay(
         campaign = campaign_of(read_results(results))
     else:
         campaign = state(load([target], sets), whole("seed", seed))
-    if not 0 <= place < (cases := len(campaign.cases)):
+    cases = len(campaign.cases)
+    if not 0 <= place < cases:
         expected = f"a number from 0 to {cases - 1}" if cases > 1 else "0, for there is one case"
         raise MistakeError("--case", expected, f"'{visible(case)}'")
     if out is not None:
