@@ -180,6 +180,7 @@ def test_batches_are_halved_until_they_find_memory():
     assert figures.recovered == figures.tried == 1, str(figures)
 
 
+@pytest.mark.slow
 def test_a_hung_thread_does_not_keep_the_command():
     figures = hung_thread()
 
