@@ -46,6 +46,7 @@ __all__ = ["Axis", "Point", "Range", "Sampling", "Study", "load_study", "make_st
 POINTS_LIMIT = 100_000  # design points of a study
 AXES_LIMIT = 32  # dimensions of a dataset that numpy holds, less its own
 TOLD = 10  # mistakes shown at once
+SHORT = 100  # values of an axis that is checked before longer ones
 RUNS_LIMIT, SEED_LIMIT = 10**12, 1 << 64  # those of `goal` and `campaign`, which need this file
 RESERVED = re.compile(
     r"axis|bin(_\w+)?|bound|byte|case|cause(_\w+)?|direction(_\w+)?|example_run|group|impossible|invalid|landing_\w+|"
@@ -127,16 +128,17 @@ class Study:
     def points(self) -> list[Point]:
         """Every design point, the last axis running fastest. Raises the mistakes of several together."""
         if sum(self.shape) < len(self):  # a wrong value is found at once, not after all the points before it
-            self._checked(self._crossing())
+            self._checked(self._crossing([number for number, size in enumerate(self.shape) if size <= SHORT]))
+            self._checked(self._crossing([number for number, size in enumerate(self.shape) if size > SHORT]))
         found = self._checked(itertools.product(*map(range, self.shape)))
         if not self.sampled:
             self._refuse_equal_values(found)
         return found
 
-    def _crossing(self) -> Iterator[tuple[int, ...]]:
-        """Places at which every value of every axis is met, the others at their first."""
-        for number, size in enumerate(self.shape):
-            for at in range(size):
+    def _crossing(self, numbers: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """Places at which every value of these axes is met, the others at their first."""
+        for number in numbers:
+            for at in range(self.shape[number]):
                 yield tuple(at if one == number else 0 for one in range(len(self.shape)))
 
     def _checked(self, grid: Iterable[tuple[int, ...]]) -> list[Point]:
@@ -210,11 +212,12 @@ def load_study(name_or_path: str | Path, changes: Mapping[str, Any] | None = Non
         with problems.caught():
             if not isinstance(one, str):
                 raise MistakeError(f"{file}: missions", "names or paths", units.shown(one))
-            beside = path.parent / one if one.endswith(".toml") and "\0" not in one else path
-            if beside.is_file() and beside.samefile(path) and beside != path:
+            beside = path.parent / one
+            found = one.endswith(".toml") and config.lies_at(beside) == "a file"
+            if found and beside.samefile(path):
                 raise MistakeError(f"{file}: missions", "missions", "this study itself")
             try:
-                mission = load(beside if beside != path and beside.is_file() else one)
+                mission = load(beside if found else one)
             except MistakeError as mistake:
                 raise MistakeError(
                     "\n".join(f"{file}: missions: {line}" for line in str(mistake).splitlines())
@@ -423,7 +426,7 @@ def _spaced(mission: Mission, path: str, one: Range, at: str) -> tuple[float | i
 
 def _zipped(dim: str, columns: object, where: str) -> Axis:
     at = f"{where}zip.{dim}"
-    if not config.NAME.fullmatch(dim):
+    if not isinstance(dim, str) or not config.NAME.fullmatch(dim):
         raise MistakeError(f"{where}zip", "names of letters, digits, _ - and .", units.shown(dim))
     if RESERVED.fullmatch(dim):
         raise MistakeError(at, "a name that no dataset has already", f"'{dim}'", "choose another")
@@ -446,7 +449,7 @@ def _designs(designs: Mapping[str, Any], where: str) -> Axis:
     problems = Problems()
     for label, raw in designs.items():
         with problems.caught():
-            if not config.NAME.fullmatch(label):
+            if not isinstance(label, str) or not config.NAME.fullmatch(label):
                 raise MistakeError(f"{where}designs", "names of letters, digits, _ - and .", units.shown(label))
             if not isinstance(raw, Mapping):
                 raise MistakeError(f"{where}designs.{label}", f"a table [designs.{label}]", units.shown(raw))
