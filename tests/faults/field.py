@@ -35,6 +35,7 @@ from mcrisk.mission import load
 HERE = Path(__file__).parent
 MISSION, SEED = "generic_small", 11
 DASK = ("global.lock", "purge.lock")  # empty files that dask keeps for the next process of the same user
+KILLED = ".dirlock"  # the same of a worker that is killed while its nanny ends, for the next process to remove
 STORE = re.compile(r"journal\.sqlite|records|results\.nc|losses\.nc|all\.nc")
 NOTE = re.compile(rf"{MISSION}: .*|(no NVIDIA driver|no CUDA device).*")  # lines of stderr that are no complaint
 PATIENCE = 120.0  # [s] for any command of this campaign to end on a loaded machine
@@ -230,11 +231,11 @@ class Field:
         return files + [path.name for path in self.store.glob("records/*") if path.name not in named]
 
     def scratch_left(self) -> list[str]:
-        """Temporary files, but for what dask keeps."""
+        """Temporary files, but for what dask keeps, and one that nobody was left to remove."""
         scratch = self.folder / "temporary"
-        return [
-            str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.name not in DASK and path.is_file()
-        ]
+        files = [path for path in scratch.rglob("*") if path.name not in DASK and path.is_file()]
+        killed = [path for path in files if path.suffix == KILLED]
+        return [str(path.relative_to(scratch)) for path in files if path not in killed[:1]]
 
     def orphans(self) -> list[psutil.Process]:
         """Processes that should have ended."""
