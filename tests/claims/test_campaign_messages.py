@@ -140,7 +140,11 @@ STUDIES = [
     ("runs is a fraction", HEAD + "runs = 1e4", "s.toml: runs: expected a whole number from 1 to 1e12, got 10000.0"),
     ("runs is negative", HEAD + "runs = -4", "s.toml: runs: expected a whole number from 1 to 1e12, got -4"),
     ("no runs", HEAD + "runs = 0", "s.toml: runs: expected a whole number from 1 to 1e12, got 0"),
-    ("too many runs", HEAD + "runs = 10000000000000", "s.toml: runs: expected a whole number from 1 to 1e12, got 10000000000000"),
+    (
+        "too many runs",
+        HEAD + "runs = 10000000000000",
+        "s.toml: runs: expected a whole number from 1 to 1e12, got 10000000000000",
+    ),
     ("seed is negative", HEAD + "seed = -1", r"s.toml: seed: expected a whole number from 0 to 2\^64 - 1, got -1"),
     (
         "huge seed",
@@ -246,6 +250,16 @@ STUDIES = [
         "zip without a name",
         HEAD + f'[zip]\n"{RANGE}" = ["1 km"]',
         "s.toml: zip.altimeter.range_max: expected a table .*",
+    ),
+    (
+        "zip of a range",
+        HEAD + f'[zip.a]\n"{RANGE}" = {SPAN}, points = 3 }}',
+        rf's.toml: zip.a: {RANGE}: expected a list such as \["1 km", "3 km"\], got a table',
+    ),
+    (
+        "more axes than a dataset has dimensions",
+        HEAD + "[axes]\n" + "".join(f'"x{k}" = [1]\n' for k in range(3000)),
+        r"s.toml: axes: expected at most 32, got 3000; let paths change together in \[zip.NAME\], or spread .*",
     ),
     (
         "zip called as the dataset",
@@ -721,6 +735,21 @@ def test_damaged_results_are_made_again_from_a_whole_journal(
     assert no_flights == []
 
 
+@pytest.mark.parametrize("change", [RESULTS.unlink, lambda: shutil.copy("x/all.nc", RESULTS)])
+def test_figures_of_all_runs_are_not_called_provisional(mcrisk_, no_flights, stores, tmp_path, monkeypatch, change):
+    """Where results.nc is gone, or another file lies in its place, the journal has what it was made from."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(stores / "whole", "x")
+    expected = json.loads(mcrisk_("show", "x", "--json")[1])["cases"]
+    change()
+    code, out, err = mcrisk_("show", "x", "--json")
+    told = json.loads(out)
+
+    assert (code, err) == (0, "")
+    assert (told["complete"], told["cases"]) == (True, expected)
+    assert no_flights == []
+
+
 @pytest.mark.parametrize("options", [[], ["--runs", "16"]])
 def test_resuming_what_is_finished_returns_at_once(mcrisk_, no_flights, stores, tmp_path, monkeypatch, options):
     monkeypatch.chdir(tmp_path)
@@ -771,6 +800,13 @@ MISUSE = [
     (["replay", "x", "--run", "1", "--case", "1"], "--case: expected 0, for there is one case, got '1'"),
     (["replay", "swept", "--run", "1", "--case", "2"], "--case: expected a number from 0 to 1, got '2'"),
     (["replay", "x", "--run", "1", "--case", "x"], f"case: {NUMBER} 'x'"),
+    (["replay", "swept", "--run", "1", "--case", "-1"], "--case: expected a number from 0 to 1, got '-1'"),
+    (
+        ["replay", "x", "--run", "1", "--out", "x/results.nc"],
+        "--out: expected a file of its own, got 'x/results.nc', which belongs to a campaign",
+    ),
+    (["replay", "x", "--run", "1", "--out", "x"], "--out: expected a file name ending in .nc, got a folder, 'x'"),
+    (["replay", "x", "--run", "1", "--out", "a\0b.nc"], r"--out: expected a file name ending in .nc, got 'a\\x00b.nc'"),
     (["replay", "x", "--run", "1e30"], r"--run: expected a number from 0 to 2\^63 - 1, got '1e30'"),
     (["replay", "x", "--run", "-1"], r"--run: expected a number from 0 to 2\^63 - 1, got '-1'"),
     (["replay", "x", "--run", "1.5"], f"run: {NUMBER} '1.5'"),
@@ -890,11 +926,14 @@ def test_a_final_look_may_be_read_again(mcrisk_, no_flights, stores, tmp_path, m
 
 CALLS = [
     (lambda: mcrisk.run(M, runs=16, cluster="nosuch"), "no cluster called 'nosuch'"),
+    (lambda: mcrisk.run(M, runs=16, cluster=3), "cluster: expected a text"),
     (lambda: mcrisk.run(M, runs=16, cluster="tcp://127.0.0.1"), PORT),
     (lambda: mcrisk.run(M, runs=16, precision="1 km"), "precision: expected a number without a unit"),
     (lambda: mcrisk.run(M, runs=16, precision=2), WIDTH),
     (lambda: mcrisk.run(M, runs=0), "runs: expected a whole number of at least 1"),
     (lambda: mcrisk.run(M, runs=16, keep="al"), "keep: expected none or losses or all"),
+    (lambda: mcrisk.sweep(M, designs={3: {RANGE: 2e3}}, runs=16), "designs: expected names of letters, .*, got 3"),
+    (lambda: mcrisk.sweep(M, zipped={3: {RANGE: [2e3]}}, runs=16), "zip: expected names of letters, .*, got 3"),
     (lambda: mcrisk.sweep(M, {RANGE: ["3 kg"]}, runs=16), f"^{RANGE}: {LENGTH}"),
     (lambda: mcrisk.sweep(M, {RANGE: [3000.0, 3000.0]}, runs=16), "axes: expected each value of an axis once"),
     (
