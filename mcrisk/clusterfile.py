@@ -115,6 +115,8 @@ class ClusterSpec:
 def read_cluster(text: str = "") -> ClusterSpec:
     """What --cluster means; without it DASK_SCHEDULER_ADDRESS, else this machine. Raises `MistakeError`."""
     where = "--cluster" if text else "DASK_SCHEDULER_ADDRESS"
+    if not isinstance(text, str):
+        raise MistakeError("cluster", "a text: local, an address or a file", units.shown(text))
     text = text or os.environ.get("DASK_SCHEDULER_ADDRESS", "") or "local"
     if text in OWN:
         return ClusterSpec(text)
