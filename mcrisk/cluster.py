@@ -10,6 +10,7 @@ batches whose worker is gone, is `execute`'s.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import importlib
@@ -38,6 +39,8 @@ __all__ = ["Cluster", "Delivery", "connected"]
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10.0  # for a scheduler to answer
 RESTART_SECONDS = 20.0  # for a worker to come back
+GATHER_SECONDS = 120.0  # for results to arrive
+GATHER_LOOK_SECONDS = 1.0  # between two looks at whether their workers live
 RENEW_SECONDS = 3.0  # between two looks at nannies without a process
 ALLOWED_FAILURES = 1000  # of a worker under a batch: `execute` isolates what kills workers itself
 GONE = "the scheduler is gone"
@@ -169,17 +172,28 @@ class Cluster:
             self._client.retire_workers([worker], close_workers=True)
 
     def _gathered(self, futures: Mapping[int, Any]) -> dict[int, Any]:
-        """The values of finished futures by ticket; those whose worker died with them are missing."""
+        """The values of finished futures by ticket; those whose worker died with them are missing.
+
+        dask waits for a lost value until it is computed again, which its worker alone might do: for ever.
+        """
         if not futures:
             return {}
+        all_of_them = self._client.gather(list(futures.values()), errors="raise", asynchronous=True)
+        gathering = asyncio.run_coroutine_threadsafe(all_of_them, self._client.loop.asyncio_loop)
+        begun = time.monotonic()
         try:
-            values = self._client.gather(list(futures.values()), errors="raise")
-            return dict(zip(futures, values, strict=True))
-        except Exception:
+            while not concurrent.futures.wait([gathering], GATHER_LOOK_SECONDS).done:
+                lost = any(future.status != "finished" for future in futures.values())
+                if lost or self._client.status != "running" or time.monotonic() - begun > GATHER_SECONDS:
+                    gathering.cancel()
+                    raise TimeoutError
+            return dict(zip(futures, gathering.result(), strict=True))
+        except (Exception, concurrent.futures.CancelledError):
             found = {}
             for ticket, future in futures.items():
-                with contextlib.suppress(Exception):
-                    found[ticket] = future.result(timeout=CONNECT_SECONDS)
+                if future.status == "finished":
+                    with contextlib.suppress(Exception):
+                        found[ticket] = future.result(timeout=CONNECT_SECONDS)
             return found
 
 

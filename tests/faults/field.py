@@ -34,7 +34,7 @@ from mcrisk.mission import load
 
 HERE = Path(__file__).parent
 MISSION, SEED = "generic_small", 11
-DASK = ("global.lock", "purge.lock")  # empty files that dask keeps for the next process of the same user
+DASK = re.compile(r"global\.lock|purge\.lock|worker-\w+\.dirlock")  # empty; the next process with dask clears the last
 KILLED = ".dirlock"  # the same of a worker that is killed while its nanny ends, for the next process to remove
 STORE = re.compile(r"journal\.sqlite|records|results\.nc|losses\.nc|all\.nc")
 NOTE = re.compile(rf"{MISSION}: .*|(no NVIDIA driver|no CUDA device).*")  # lines of stderr that are no complaint
@@ -233,7 +233,7 @@ class Field:
     def scratch_left(self) -> list[str]:
         """Temporary files, but for what dask keeps, and one that nobody was left to remove."""
         scratch = self.folder / "temporary"
-        files = [path for path in scratch.rglob("*") if path.name not in DASK and path.is_file()]
+        files = [path for path in scratch.rglob("*") if not DASK.fullmatch(path.name) and path.is_file()]
         killed = [path for path in files if path.suffix == KILLED]
         return [str(path.relative_to(scratch)) for path in files if path not in killed[:1]]
 

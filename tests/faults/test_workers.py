@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 import signal
 import time
@@ -9,6 +10,9 @@ import time
 import psutil
 import pytest
 from field import PATIENCE, Figures, Pair, field_of, pair_of
+
+from mcrisk.cluster import Delivery, connected
+from mcrisk.clusterfile import ClusterSpec
 
 RUNS = 6000
 FEW = 2000
@@ -124,6 +128,22 @@ def end_of_scheduler(field: Pair, process, figures: Figures) -> list[str]:
     if len(lines) != 1 or "the scheduler is gone" not in lines[0]:
         problems.append(f"{len(lines)} lines: {' | '.join(lines)}"[:2000])
     return problems
+
+
+def test_a_value_that_is_lost_with_its_worker_before_it_is_fetched_is_not_awaited():
+    """dask waits until it is computed again, by a worker that is gone: the campaign hung once in 60 kills."""
+    with connected(ClusterSpec("processes", workers=1), "cpu", 1, print) as crew:
+        (address,) = crew.workers()
+        ticket = crew.submit(operator.neg, 1, address)
+        deadline = time.monotonic() + 30
+        while crew._futures[ticket].status != "finished" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for process in psutil.Process().children(recursive=True):
+            if any("spawn_main" in word for word in process.cmdline()):
+                process.kill()
+
+        assert crew.deliveries(5) == [Delivery(ticket)]
+        assert time.monotonic() < deadline
 
 
 def test_a_worker_process_that_is_killed_while_it_starts_is_started_anew():
