@@ -6,6 +6,7 @@ removes one that no row names at all.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import zlib
@@ -90,10 +91,13 @@ class Chunks:
         if self._file is None or self._file.tell() > CHUNK_BYTES:
             self.sync()
             self.close()
-            folder.mkdir(exist_ok=True)
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True)
+                sync_folder(folder.parent)
             known = [int(path.stem) for path in folder.glob("*.bin") if path.stem.isdigit()]
             self._chunk = max(known, default=-1) + 1
             self._file = self._path(self._chunk).open("xb")
+            sync_folder(folder)
         return self._file
 
     def _content(self, segment: Segment) -> bytes | None:
@@ -112,3 +116,13 @@ class Chunks:
 
     def _path(self, chunk: int | None) -> Path:
         return (self.folder or Path()) / f"{chunk or 0:06d}.bin"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names of new files in a folder outlast this machine."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some file systems cannot
+            os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from mcrisk.errors import InfrastructureError, McriskError
-from mcrisk.flight import KEEPS, Keep, Result, Work, Worker, fly, hello, identity, lent
-from mcrisk.goal import RUNS_LIMIT, Goal
-from mcrisk.store import Failure, Store
+from mcrisk.flight import Result, Work, Worker, fly, hello, identity, lent
+from mcrisk.goal import Goal
+from mcrisk.store import Failure, Store, beyond
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from mcrisk.clusterfile import ClusterSpec
     from mcrisk.tally import Tally
 
-__all__ = ["KEEPS", "RUNS_LIMIT", "Flown", "Keep", "Progress", "execute", "flying", "foretell"]
+__all__ = ["Flown", "Progress", "execute", "foretell"]
 
 TILE = 16  # runs the CPU flies side by side: batches are multiples of it
 CASE_BYTES = 30_000  # [byte] of one design point in journal and results
 BATCH_BYTES = 300  # [byte] of one batch in the journal, when its sum is folded
+RUN_BYTES = 0.1  # [byte] of whether a run landed, compressed
 PILOT = 128  # [run] of the first batch of a worker, which measures its rate
 GPU_PILOT = 1 << 14
 BATCH_SECONDS = 0.5
@@ -50,6 +51,7 @@ PATIENCE = 30.0  # times the expected time of a batch before its worker is taken
 PATIENCE_SECONDS = 60.0  # and at least this
 POISONED = 20  # runs found to fail before the campaign is given up
 STRIKES_IN_A_ROW = 100  # failures without one success before the campaign is given up
+STOPPED_SECONDS = 5.0  # between two looks at what arrived: more, and the client itself was stopped
 REFRESH_SECONDS = 1.0  # between two looks at who the workers are
 DRAIN_SECONDS = 5.0  # for batches under way to end after an interruption
 WAIT_SECONDS = 10.0  # without a worker before that is said
@@ -147,6 +149,9 @@ def execute(
 
     Raises `InfrastructureError` for runs that no worker could fly, when all others are flown.
     """
+    from mcrisk.cluster import connected
+    from mcrisk.clusterfile import ClusterSpec
+
     goal = goal if isinstance(goal, Goal) else Goal(goal)
     cases = cases or len(campaign.cases)
     goal.check(cases)
@@ -155,14 +160,16 @@ def execute(
         if store is None:
             store = open_.enter_context(Store.written(None, campaign, goal))
         store.forget(goal.keep)
+        here = cluster is None or cluster.kind == "local"
         name = backend if isinstance(backend, str) else backend.name
-        if not isinstance(backend, str) and name != "gpu":  # a GPU is for its own process
+        if here and not isinstance(backend, str) and name != "gpu":  # a GPU is for its own process
             name = open_.enter_context(lent(backend))
         dispatch = Dispatch(campaign, goal, store, cases, name, batch, progress, tell)
         if timeout is not None:
             dispatch.ends = start + timeout
         if dispatch.plan():
-            with flying(backend, cluster, workers, tell) as crew:
+            device = backend if isinstance(backend, str) else backend.name
+            with connected(cluster or ClusterSpec(), device, workers or _cores(), tell) as crew:
                 dispatch.fly(crew)
         store.commit()
         used, described = dispatch.devices(backend)
@@ -171,27 +178,15 @@ def execute(
         return Flown(store, cases, time.monotonic() - start, used, described)
 
 
-@contextmanager
-def flying(
-    backend: AbstractBackend | str, cluster: ClusterSpec | None, workers: int | None, tell: Tell
-) -> Iterator[Cluster]:
-    """The workers that fly: those of a cluster, or of this machine."""
-    from mcrisk.cluster import connected
-    from mcrisk.clusterfile import ClusterSpec
-
-    device = backend if isinstance(backend, str) else backend.name
-    with connected(cluster or ClusterSpec(), device, workers or _cores(), tell) as crew:
-        yield crew
-
-
 def foretell(campaign: Campaign, goal: Goal, backend: AbstractBackend) -> dict[str, Any]:
     """What flying this campaign would take, by the rate of a short flight: designs, runs, time [s], bytes on disk."""
     from mcrisk.schema import load_schema
 
     workers = _cores() if backend.name == "cpu" else 1
     pilot = min(goal.runs, (PILOT if backend.name == "cpu" else backend.batch) * workers)
-    flown = execute(campaign, Goal(pilot), backend, workers=workers, cases=1)
-    rate = flown.tally(0).runs / flown.elapsed
+    with Store.written(None, campaign, Goal(pilot)) as store:
+        execute(campaign, Goal(pilot), backend, workers=workers, cases=1, store=store)
+        rate = workers * pilot / max(store.seconds(), 1e-6)
     whole = goal.runs * len(campaign.cases)
     record = load_schema().record_bytes() if goal.keep == "all" else 0
     batches = len(campaign.cases) * max(1.0, goal.runs / max(rate / workers * BATCH_SECONDS, 1.0))
@@ -202,7 +197,7 @@ def foretell(campaign: Campaign, goal: Goal, backend: AbstractBackend) -> dict[s
         "runs_in_all": whole,
         "runs_per_s": rate,
         "seconds": whole / rate,
-        "bytes": round(len(campaign.cases) * CASE_BYTES + batches * BATCH_BYTES) + whole * record,
+        "bytes": round(len(campaign.cases) * CASE_BYTES + batches * BATCH_BYTES + whole * (RUN_BYTES + record)),
     }
 
 
@@ -231,7 +226,8 @@ class Dispatch:
         self.mute = 0  # workers that ended when they were greeted, since the last one that answered
         self.left: list[Batch] = []  # the next one last
         self.remaining = 0  # [run]
-        self.poisoned = self.strikes_in_a_row = 0
+        self.poisoned: set[tuple[int, int]] = set()
+        self.strikes_in_a_row = 0
         self.succeeded = False
         self.used: dict[str, set[str]] = {}
         self.serial = itertools.count()
@@ -242,14 +238,24 @@ class Dispatch:
     # ------------------------------------------------------------------------------------------------ the plan
 
     def plan(self) -> bool:
-        """Line up what the goal lacks; whether anything is."""
+        """Line up what the goal lacks, less what was found to fail; whether anything is."""
+        failed: dict[int, list[tuple[int, int]]] = {}
+        for one in self.store.failures():
+            failed.setdefault(one.place, []).append((one.first, one.first + one.count))
         left = []
         for case in range(self.cases):
-            target = self.goal.target(int(self.runs[case]), int(self.landed[case]))
-            left += [Batch(case, first, stop) for first, stop in self.store.gaps(case, target)]
+            gaps = beyond(self.store.gaps(case, self._target(case)), failed.get(case, []))
+            left += [Batch(case, first, stop) for first, stop in gaps]
         self.left = left[::-1]
         self.remaining = sum(one.count for one in left)
         return bool(left)
+
+    def _target(self, case: int) -> int:
+        """The runs that a case should have; where some are missing, those that were being flown."""
+        runs, landed = int(self.runs[case]), int(self.landed[case])
+        if self.goal.precision is None or runs == self.store.reached(case):
+            return self.goal.target(runs, landed)
+        return self.goal.look(self.store.farthest(case))
 
     def fly(self, crew: Cluster) -> None:
         """Fly until the goal is reached, the time is up, or an interruption; what is under way then is awaited."""
@@ -257,7 +263,7 @@ class Dispatch:
         try:
             while True:
                 self._stage()
-                if self.goal.precision is None or time.monotonic() > self.ends or not self.plan():
+                if time.monotonic() > self.ends or not self.plan():
                     return
         except KeyboardInterrupt:
             self.tell("interrupted: batches under way are awaited; once more ends at once")
@@ -272,10 +278,15 @@ class Dispatch:
 
     def _stage(self) -> None:
         """Fly what is lined up."""
-        seen = waited = time.monotonic()
+        seen = waited = last = time.monotonic()
         self._refresh()
         while self.left or self.owners:
             now = time.monotonic()
+            if now - last > STOPPED_SECONDS:  # this process was stopped, its workers may have been, too
+                self._forgive(now - last)
+                seen += now - last
+            last = now
+            self.store.commit_due()
             if now > self.ends:
                 self.left.clear()
                 self.remaining = 0
@@ -349,6 +360,11 @@ class Dispatch:
         if restart and not self.crew.restart(hand.address):
             self.refused[hand.address] = reason
             self.crew.retire(hand.address)
+
+    def _forgive(self, seconds: float) -> None:
+        """Time that passed while nobody watched is not that of the workers."""
+        for hand in self.hands.values():
+            hand.at = {ticket: (batch, sent + seconds) for ticket, (batch, sent) in hand.at.items()}
 
     def _find_hung(self, now: float) -> None:
         for hand in list(self.hands.values()):
@@ -476,9 +492,9 @@ class Dispatch:
         else:
             again = []
             self.store.fail(Failure(batch.place, batch.first, batch.count, reason))
-            self.poisoned += 1
-            if self.poisoned >= (POISONED if self.succeeded else 1):
-                text = f"{self.poisoned} runs cannot be flown, such as run {batch.first}: {reason}"
+            self.poisoned.add((batch.place, batch.first))
+            if len(self.poisoned) >= (POISONED if self.succeeded else 1):
+                text = f"{len(self.poisoned)} runs cannot be flown, such as run {batch.first}: {reason}"
                 raise InfrastructureError(text, remedy="what is flown is kept; the same command goes on")
         self.left += again
         self.remaining += sum(one.count for one in again)

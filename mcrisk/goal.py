@@ -14,6 +14,7 @@ from typing import Any
 
 from mcrisk.errors import MistakeError
 from mcrisk.flight import KEEPS, Keep
+from mcrisk.risk import Method
 from mcrisk.schema import load_schema
 
 __all__ = ["RUNS_LIMIT", "Goal"]
@@ -32,6 +33,13 @@ class Goal:
     keep: Keep = "none"
     precision: float | None = None
     confidence: float = 0.95
+    method: Method = "clopper-pearson"
+    sequential: bool = False  # whether the campaign stopped by its own figures before
+
+    @property
+    def interval_method(self) -> str:
+        """How intervals of its results are made: by a sequence, where the runs depend on what they showed."""
+        return "confidence-sequence" if self.sequential or self.precision is not None else self.method
 
     def check(self, cases: int = 1) -> Goal:
         """This goal; refuses, before anything is computed, what cannot be meant or kept."""
@@ -60,12 +68,20 @@ class Goal:
         """
         if self.precision is None or runs >= self.runs:
             return max(self.runs, runs)
-        if runs >= FIRST_LOOK and self._width(runs, landed) <= self.precision:
+        if runs == self.look(runs) and self._width(runs, landed) <= self.precision:
             return runs
-        looks = 0 if runs < FIRST_LOOK else math.floor(LOOKS * math.log2(runs / FIRST_LOOK) + 1e-9) + 1
-        while (after := round(FIRST_LOOK * 2 ** (looks / LOOKS))) <= runs:
-            looks += 1
-        return min(after, self.runs)
+        return self.look(runs + 1)
+
+    def look(self, runs: int) -> int:
+        """The first run number, `runs` or later, at which the figures decide.
+
+        >>> [Goal(10**6, precision=0.1).look(runs) for runs in (0, 1024, 1025, 2000)]
+        [1024, 1024, 1218, 2048]
+        """
+        number = max(math.floor(LOOKS * math.log2(max(runs, FIRST_LOOK) / FIRST_LOOK)) - 1, 0)
+        while (look := round(FIRST_LOOK * 2 ** (number / LOOKS))) < runs:
+            number += 1
+        return min(look, self.runs)
 
     def _width(self, runs: int, landed: int) -> float:
         from mcrisk.sequence import confidence_sequence

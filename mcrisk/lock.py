@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from mcrisk.errors import InfrastructureError, MistakeError
 __all__ = ["LOCK", "holder", "locked"]
 
 LOCK = "lock"
+HELD = 10  # tries to take a lock that is held
 TRIES = 100  # two processes that take over the same stale lock at once
 
 
@@ -57,12 +59,15 @@ def holder(folder: Path) -> str:
 
 
 def _taken(path: Path, force: bool) -> int:
-    for _ in range(TRIES):
+    for attempt in range(TRIES):
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if attempt < HELD:  # who only asks who holds it has it for an instant
+                    time.sleep(0.01)
+                    continue
                 raise _refusal(path, _read(handle), "wait for it, or choose another --out") from None
             if not _same(handle, path):  # its last holder removed it meanwhile
                 continue

@@ -22,7 +22,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +43,15 @@ if TYPE_CHECKING:
 
     from mcrisk.flight import Result
 
-__all__ = ["JOURNAL", "RECORDS", "Failure", "Store"]
+__all__ = ["JOURNAL", "RECORDS", "Failure", "Store", "beyond"]
 
 JOURNAL, RECORDS = "journal.sqlite", "records"
 JOURNAL_VERSION = 2
 COMMIT_SECONDS = 0.25  # [s] between two commits: what a killed process can lose
 FOLD = 64  # rows of sums that become one
 HALF_WRITTEN = re.compile(r"\.(results|(losses|all)(-\d+)?)\.nc\.[0-9a-f]+\.partial")  # as netcdf.placed names them
+FAR = 1 << 62  # [run]
+PAGE = 4096  # rows read at a time
 SETTLED = 100  # level of the sum of a whole case
 TABLES = """
 CREATE TABLE campaign (
@@ -72,7 +74,9 @@ CREATE TABLE failures (
     place INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, reason TEXT NOT NULL,
     PRIMARY KEY (place, first)
 ) WITHOUT ROWID;
-CREATE TABLE looks (requirement TEXT NOT NULL, place INTEGER NOT NULL, look TEXT NOT NULL, at TEXT NOT NULL);
+CREATE TABLE looks (
+    requirement TEXT NOT NULL, place INTEGER NOT NULL, look TEXT NOT NULL, at TEXT NOT NULL, checksum BLOB NOT NULL
+);
 """
 
 
@@ -165,15 +169,18 @@ class Store:
                 )
                 connection.executemany("INSERT INTO params VALUES (?, ?, ?)", blocks)
                 connection.execute(f"PRAGMA user_version = {JOURNAL_VERSION}")
-        present, planned, _ = _stated(connection, folder)
+        present, planned, before = _stated(connection, folder)
         if present.digest != campaign.digest:
             ours, theirs = campaign.digest[:8], present.digest[:8]
             raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")
-        with connection:
-            (described,) = connection.execute("SELECT statement FROM campaign").fetchone()
-            sealed = _sealed(described, planned.to_text(), goal.to_text())
-            connection.execute("UPDATE campaign SET goal = ?, checksum = ?", (goal.to_text(), sealed))
-        return cls(folder, connection, present, planned, goal)
+        if before.sequential or before.precision is not None:
+            goal = replace(goal, sequential=True)  # it once stopped by its own figures
+        with connection:  # names and labels are those of now, the campaign is the same
+            described = json.dumps(campaign.describe(), sort_keys=True)
+            texts = (described, planned.to_text(), goal.to_text())
+            query = "UPDATE campaign SET statement = ?, planned = ?, goal = ?, checksum = ?"
+            connection.execute(query, (*texts, _sealed(*texts)))
+        return cls(folder, connection, campaign, planned, goal)
 
     # ------------------------------------------------------------------------------------------------ writing
 
@@ -188,19 +195,41 @@ class Store:
         if self._holds(place, first, first + count):
             return False
         segment = Segment() if result.records is None else self._chunks.add(result.records)
+        with self._together():
+            self._note(result, segment)
+            self._loose[place] += 1
+            if self._loose[place] >= FOLD:
+                self._loose[place] = 0
+                self._fold(place)
+        self.commit_due()
+        return True
+
+    def _note(self, result: Result, segment: Segment) -> None:
+        place, first, count = result.place, result.first, result.count
         noted = (place, first, count, result.landings, result.landed)
         digest = _row_checksum(noted, result.keep, segment)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         row = (*noted, digest, result.keep, *segment, result.worker, result.seconds, now)
         self._connection.execute(f"INSERT INTO batches VALUES ({', '.join('?' * len(row))})", row)
         self._insert_sum(place, first, count, 0, result.content)
-        self._loose[place] += 1
-        if self._loose[place] >= FOLD:
-            self._loose[place] = 0
-            self._fold(place)
-        if time.monotonic() - self._committed > COMMIT_SECONDS:
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """All of these changes or none, whatever interrupts them; they are not committed yet."""
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("SAVEPOINT together")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK TO together")
+            raise
+        self._connection.execute("RELEASE together")
+
+    def commit_due(self) -> None:
+        """Commit what was noted a quarter of a second ago or earlier."""
+        if self._connection.in_transaction and time.monotonic() - self._committed > COMMIT_SECONDS:
             self.commit()
-        return True
 
     def commit(self) -> None:
         """Make everything noted so far outlast this process."""
@@ -211,9 +240,10 @@ class Store:
     def settle(self, place: int) -> None:
         """All of a case is flown: its sums become one row."""
         query = "SELECT first, count, content FROM sums WHERE place = ? ORDER BY first"
-        for chain in _chains(self._rows(query, (place,))):
-            if len(chain) > 1:
-                self._join(place, chain, SETTLED)
+        with self._together():
+            for chain in _chains(self._rows(query, (place,))):
+                if len(chain) > 1:
+                    self._join(place, chain, SETTLED)
         del self._loose[place]
 
     def fail(self, failure: Failure) -> None:
@@ -260,10 +290,10 @@ class Store:
             self._connection.execute(f"DELETE FROM sums WHERE {clash}", (place, stop, first))
 
     def _strike_unsummed(self) -> None:
-        """Batches and sums must cover the same runs: where a lost row broke that, both go."""
+        """Batches and sums must cover the same runs: what a lost row left in one of them alone goes."""
         for place in range(len(self.campaign.cases)):
             noted, summed = (_joined(self._spans(table, place)) for table in ("batches", "sums"))
-            for first, stop in sorted(set(noted) ^ set(summed)):
+            for first, stop in (*beyond(noted, summed), *beyond(summed, noted)):
                 self._strike(place, first, stop)
 
     def _insert_sum(self, place: int, first: int, count: int, level: int, content: bytes) -> None:
@@ -283,8 +313,9 @@ class Store:
         total = merge(decode(content) for _, _, content in chain)
         first, count = chain[0][0], sum(count for _, count, _ in chain)
         within = (place, first, first + count)
+        content = encode(total)
         self._connection.execute("DELETE FROM sums WHERE place = ? AND first >= ? AND first < ?", within)
-        self._insert_sum(place, first, count, level, encode(total))
+        self._insert_sum(place, first, count, level, content)
 
     def _holds(self, place: int, first: int, stop: int) -> bool:
         """Whether any of these runs is there; batches never overlap."""
@@ -307,6 +338,11 @@ class Store:
             found.append((reached, runs))
         return found
 
+    def farthest(self, place: int) -> int:
+        """The last run of a case that is flown, plus one."""
+        spans = self._spans("sums", place)
+        return spans[-1][1] if spans else 0
+
     def reached(self, place: int) -> int:
         """The runs of a case that are flown without a gap from run 0 on."""
         spans = _joined(self._spans("sums", place))
@@ -327,11 +363,18 @@ class Store:
             runs[place], landed[place] = count, seen
         return runs, landed
 
-    def tally(self, place: int) -> Tally | None:
-        """The sum of all finished batches of a case; refuses a row whose checksum is wrong."""
-        query = "SELECT first, count, content, checksum FROM sums WHERE place = ? ORDER BY first"
+    def seconds(self) -> float:
+        """Time that workers spent on all finished batches [s]."""
+        return float(self._rows("SELECT TOTAL(seconds) FROM batches")[0][0])
+
+    def tally(self, place: int, below: int | None = None) -> Tally | None:
+        """The sum of the finished batches of a case, all or those before run `below`, where none may lie across it.
+
+        Refuses a row whose checksum is wrong.
+        """
+        query = "SELECT first, count, content, checksum FROM sums WHERE place = ? AND first < ? ORDER BY first"
         parts = []
-        for first, count, content, digest in self._rows(query, (place,)):
+        for first, count, content, digest in self._rows(query, (place, FAR if below is None else below)):
             if digest != _sum_checksum(place, first, count, content):
                 raise self._damaged(place, first, count)
             parts.append(content)
@@ -346,16 +389,19 @@ class Store:
             raise MistakeError(text, remedy="resume it first")
         bits = np.zeros(-(-runs // 8), np.uint8)
         columns = "place, first, count, landings, landed, checksum, keep, chunk, at, size, digest"
-        query = f"SELECT {columns} FROM batches WHERE place = ? AND first < ? ORDER BY first"
+        query = f"SELECT {columns} FROM batches WHERE place = ? AND first >= ? ORDER BY first LIMIT {PAGE}"
         reached = 0
-        for row in self._connection.execute(query, (place, runs)):
-            _, first, count, _, content = row[:5]
-            if first != reached or row[5] != _row_checksum(row[:5], row[6], Segment(*row[7:])):
-                raise self._damaged(place, reached, first + count - reached)
-            set_bits(bits, first, landings(content, count)[: runs - first])
-            reached = first + count
-        if reached < runs:  # the sums hold them
-            raise self._damaged(place, reached, runs - reached)
+        while reached < runs:
+            page = self._rows(query, (place, reached))
+            if not page:  # the sums hold them
+                raise self._damaged(place, reached, runs - reached)
+            for row in page:
+                _, first, count, _, content = row[:5]
+                if first != reached or row[5] != _row_checksum(row[:5], row[6], Segment(*row[7:])):
+                    raise self._damaged(place, reached, first + count - reached)
+                if first < runs:
+                    set_bits(bits, first, landings(content, count)[: runs - first])
+                reached = first + count
         return bits
 
     def kept(self, place: int) -> tuple[NDArray[np.uint64], NDArray[np.void]]:
@@ -384,12 +430,20 @@ class Store:
         """Note that a requirement was judged, for later looks to know of."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         row = (requirement, place, json.dumps(look, sort_keys=True), now)
-        self._connection.execute("INSERT INTO looks VALUES (?, ?, ?, ?)", row)
+        self._connection.execute("INSERT INTO looks VALUES (?, ?, ?, ?, ?)", (*row, _sealed(*map(str, row))))
 
     def looks(self, requirement: str, place: int) -> list[dict[str, Any]]:
-        """What earlier looks at a requirement saw, oldest first."""
-        query = "SELECT look FROM looks WHERE requirement = ? AND place = ? ORDER BY rowid"
-        return [json.loads(look) for (look,) in self._rows(query, (requirement, place))]
+        """What earlier looks at a requirement saw, oldest first; refuses any that was changed."""
+        found = []
+        for *row, digest in self._rows("SELECT requirement, place, look, at, checksum FROM looks ORDER BY rowid"):
+            if digest != _sealed(*map(str, row)):  # of whatever requirement it was
+                text = (
+                    f"{self.folder / JOURNAL if self.folder else 'journal'}: the looks at its requirements are damaged"
+                )
+                raise InfrastructureError(text, remedy="no verdict can be given from this store any more")
+            if (row[0], row[1]) == (requirement, place):
+                found.append(json.loads(row[2]))
+        return found
 
     def _damaged(self, place: int, first: int, count: int) -> InfrastructureError:
         where = f"{self.folder / JOURNAL}: " if self.folder else ""
@@ -498,6 +552,25 @@ def _chains(rows: list[tuple[int, int, bytes]]) -> list[list[tuple[int, int, byt
             chains.append([])
         chains[-1].append(row)
     return chains
+
+
+def beyond(spans: list[tuple[int, int]], others: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The parts of joined spans that no other one covers.
+
+    >>> beyond([(0, 10), (20, 30)], [(2, 4), (8, 22)])
+    [(0, 2), (4, 8), (22, 30)]
+    """
+    found = []
+    for first, stop in spans:
+        for begin, end in others:
+            if end <= first or begin >= stop:
+                continue
+            if begin > first:
+                found.append((first, begin))
+            first = max(first, end)
+        if first < stop:
+            found.append((first, stop))
+    return found
 
 
 def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
