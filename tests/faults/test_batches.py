@@ -181,6 +181,7 @@ def test_batches_are_halved_until_they_find_memory():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_hung_thread_does_not_keep_the_command():
     figures = hung_thread()
 

@@ -131,7 +131,7 @@ def test_a_killed_command_leaves_a_store_that_goes_on(count, runs, cluster):
     assert figures.recovered == figures.tried >= count, str(figures)
 
 
-@pytest.mark.parametrize("step", [19, pytest.param(1, marks=SLOW)])
+@pytest.mark.parametrize("step", [27, pytest.param(1, marks=SLOW)])
 def test_a_command_that_is_killed_at_a_file_call_leaves_a_store_that_goes_on(shim, step):
     figures = kill_at_every_file_call(step)
 

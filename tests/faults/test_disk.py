@@ -89,7 +89,7 @@ def tmpfs():
         pytest.skip("this user may not mount a file system")
 
 
-@pytest.mark.parametrize("step", [15, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_full_disk_is_one_line_and_what_is_committed_stays(shim, step):
     figures = full_at_every_write(step)
 
