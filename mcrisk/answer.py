@@ -29,6 +29,7 @@ def answer(dataset: xr.Dataset) -> dict[str, Any]:
         "runs_per_s": flown / elapsed if elapsed > 0 else None,
         "complete": bool(dataset.attrs.get("complete", 1)),
         "runs_wanted": int(dataset.attrs.get("runs_wanted", 0)) or None,
+        "cases_complete": int(dataset.attrs.get("cases_complete", len(cases))),
         "confidence": float(dataset.attrs["confidence"]),
         "interval_method": dataset.attrs["interval_method"],
         "cases": [

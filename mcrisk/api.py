@@ -38,7 +38,7 @@ def run(
     method: Method = "clopper-pearson",
     keep: Keep = "none",
     precision: float | str | None = None,
-    timeout: float | None = None,
+    timeout: float | str | None = None,
     cluster: str | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -56,8 +56,8 @@ def run(
     missions = _missions(mission)
     device = _backend(backend)
     campaign = state(missions, seed, device.real)
-    goal = Goal(runs, keep, _width(precision), confidence)
-    return _fly_into(campaign, goal, device, backend, cluster, method, out, progress, timeout)
+    goal = Goal(runs, keep, _width(precision), confidence, method)
+    return _fly_into(campaign, goal, device, backend, cluster, out, progress, _seconds(timeout))
 
 
 def sweep(
@@ -74,7 +74,7 @@ def sweep(
     method: Method = "clopper-pearson",
     keep: Keep = "none",
     precision: float | str | None = None,
-    timeout: float | None = None,
+    timeout: float | str | None = None,
     cluster: str | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -95,8 +95,8 @@ def sweep(
     study = make_study(_missions(mission), axes, zipped=zipped, designs=designs, sampling=sampling)
     device = _backend(backend)
     campaign = state_study(study, seed, device.real)
-    goal = Goal(runs, keep, _width(precision), confidence)
-    return _fly_into(campaign, goal, device, backend, cluster, method, out, progress, timeout)
+    goal = Goal(runs, keep, _width(precision), confidence, method)
+    return _fly_into(campaign, goal, device, backend, cluster, out, progress, _seconds(timeout))
 
 
 def _fly_into(
@@ -105,7 +105,6 @@ def _fly_into(
     device: AbstractBackend,
     backend: str,
     cluster: str | None,
-    method: Method,
     out: str | Path | None,
     progress: Progress | None,
     timeout: float | None,
@@ -114,6 +113,8 @@ def _fly_into(
     from mcrisk.backends import announce
     from mcrisk.clusterfile import read_cluster
 
+    if out == "":
+        raise MistakeError("out", "a folder", "nothing")
     folder = None if out is None else Path(out)
     goal.check(len(campaign.cases))
     spec = read_cluster(cluster or "")
@@ -122,8 +123,8 @@ def _fly_into(
     if spec.kind == "local":
         announce(backend)
     return fly(
-        campaign, goal, device if spec.kind in OWN else backend, method=method, folder=folder, progress=progress,
-        cluster=spec, timeout=timeout,
+        campaign, goal, device if spec.kind in OWN else backend, folder=folder, progress=progress, cluster=spec,
+        timeout=timeout,
     )  # fmt: skip
 
 
@@ -175,7 +176,6 @@ def fly(
     goal: Goal | int,
     device: AbstractBackend | str,
     *,
-    method: Method = "clopper-pearson",
     folder: Path | None = None,
     progress: Progress | None = None,
     cluster: ClusterSpec | None = None,
@@ -190,9 +190,10 @@ def fly(
     Refuses kernels other than those the campaign states.
     """
     from mcrisk import dataset, netcdf
+    from mcrisk.dataset import flown_counts
     from mcrisk.execute import execute
-    from mcrisk.results import RESULTS, kept_files, reached
-    from mcrisk.store import Store
+    from mcrisk.results import RESULTS, kept_files, of_store
+    from mcrisk.store import RECORDS, Store, TooLarge
 
     check_kernel(campaign)
     goal = goal if isinstance(goal, Goal) else Goal(goal)
@@ -200,18 +201,18 @@ def fly(
         flown = execute(
             campaign, goal, device, progress=progress, store=store, cluster=cluster, timeout=timeout, tell=tell
         )
-        result = dataset.from_tallies(
-            campaign, map(store.tally, range(len(campaign.cases))), backend=flown.backend, elapsed=flown.elapsed,
-            confidence=goal.confidence, method="confidence-sequence" if goal.precision else method,
-        )  # fmt: skip
+        result = of_store(store, backend=flown.backend, elapsed=flown.elapsed)
         result.attrs["device"] = flown.described
-        if not reached(result, goal):
-            result.attrs |= {"complete": 0, "runs_wanted": goal.runs}
-        elif folder:
-            for case, name in enumerate(kept_files(goal.keep, len(campaign.cases))):
-                runs = int(flown.tally(case).runs)
-                netcdf.write(dataset.from_records(campaign, case, *store.kept(case), flown=runs), folder / name)
+        if folder and result.attrs.get("complete", 1):
             netcdf.write(result, folder / RESULTS)
+            for case, name in enumerate(kept_files(goal.keep, len(campaign.cases))):
+                runs, _ = flown_counts(result)[case]
+                try:
+                    numbers, records = store.kept(case)
+                except TooLarge as refusal:
+                    tell(f"{name} is not written: {refusal}; {RECORDS} in {folder} holds them")
+                    continue
+                netcdf.write(dataset.from_records(campaign, case, numbers, records, flown=runs), folder / name)
         return result
 
 
@@ -271,6 +272,18 @@ def _width(precision: float | str | None) -> float | None:
     return None if precision is None else units.parse(precision, "", "precision")
 
 
+def _seconds(timeout: float | str | None) -> float | None:
+    """A time limit [s]; refuses what is none."""
+    from mcrisk import units
+
+    if timeout is None:
+        return None
+    value = units.parse(timeout, "s", "timeout") if isinstance(timeout, str) else float(timeout)
+    if not 0 < value < 1e9:
+        raise MistakeError("timeout", 'a time above zero, such as 90 or "2 h"', repr(timeout))
+    return value
+
+
 def _backend(name: str) -> AbstractBackend:
     from mcrisk.backends import choose
 
@@ -324,7 +337,9 @@ def compare(
     if missions:
         entries.append(contest.Entry(state(missions, seed, device.real), label="as asked now"))
     contest.check_worlds(entries)
-    number = runs or min((contest.reached(entry) for entry in entries if entry.folder), default=RUNS)
+    duel.check(contest.named(entries), against, examples)
+    interval(0, 1, confidence)
+    number = runs or contest.common_runs(entries) or RUNS
     with ExitStack() as open_:
         stores = []
         for entry in entries:

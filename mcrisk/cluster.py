@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcrisk.clusterfile import LOOPBACK, OWN
 from mcrisk.errors import InfrastructureError, visible
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Cluster", "Delivery", "connected"]
 
-LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10.0  # for a scheduler to answer
 RESTART_SECONDS = 20.0  # for a worker to come back
 GATHER_SECONDS = 120.0  # for results to arrive
@@ -207,7 +207,6 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
     import distributed
 
     _mind_forks()
-    _hush()
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
         "distributed.worker.memory.spill": False,
@@ -216,10 +215,10 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
         "distributed.admin.low-level-log-length": 100,  # a scheduler that sees a million batches
     }
     with dask.config.set(settings), contextlib.ExitStack() as open_:
+        open_.enter_context(_hushed())
         processes = None
         if spec.kind == "address":
             client = _client(distributed, spec)
-            _warn_of_open_scheduler(spec.address, tell)
         else:
             cluster = open_.enter_context(_own(distributed, spec, device, threads, tell))
             client = _client_of(distributed, cluster)
@@ -229,6 +228,7 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
                 processes = cluster
         _hush_loop(client)
         open_.callback(_closed, client)
+        _warn_of_open_scheduler(str(client.scheduler.address), tell)
         found = Cluster(client, spec.described, processes)
         if spec.kind != "local" and (link := found.dashboard):
             tell(f"dashboard: {link}")
@@ -270,7 +270,7 @@ def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: C
         "silence_logs": logging.CRITICAL, "memory_limit": 0,
     }  # fmt: skip
     try:
-        if spec.kind == "local" and device == "gpu":
+        if spec.kind in OWN and device == "gpu" and not spec.workers:
             cluster = _one_for_each_gpu(distributed)
         elif spec.kind == "local":
             cluster = distributed.LocalCluster(
@@ -325,14 +325,22 @@ def _mind_forks() -> None:
     os.register_at_fork(after_in_child=renew)
 
 
-def _hush() -> None:
+@contextmanager
+def _hushed() -> Iterator[None]:
     """Silence dask's own accounts, tracebacks included, of workers and schedulers that go: `execute` tells of them.
 
-    Its loggers have levels of their own, so that the one of their common parent is not enough.
+    Its loggers have levels of their own, so that the one of their common parent is not enough. They get them back.
     """
-    for name in ("distributed", "tornado.application", *logging.root.manager.loggerDict):
-        if name.partition(".")[0] == "distributed" or name == "tornado.application":
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+    names = {"distributed", "tornado.application"}
+    names |= {name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"}
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _hush_loop(client: Any) -> None:
@@ -359,6 +367,6 @@ def _has_dashboard() -> bool:
 
 def _warn_of_open_scheduler(address: str, tell: Callable[[str], None]) -> None:
     host = address.partition("://")[2].rpartition(":")[0].strip("[]")
-    local = host.startswith("127.") or host in ("localhost", "::1", "")
+    local = host.startswith("127.") or host in ("localhost", "::1", "") or address.startswith("inproc://")
     if not local and not address.startswith("tls://"):
         tell(f"{visible(address)} is open to everybody who reaches it: dask without TLS runs what it is sent")

@@ -1,6 +1,6 @@
 """What `--cluster` says: this machine, a scheduler's address, or a TOML file of configs/clusters that asks for jobs.
 
-    kind = "slurm"              # local, processes, slurm, pbs, lsf, sge, oar, htcondor, cuda, kubernetes, gateway, ssh
+    kind = "slurm"              # local, processes, slurm, pbs, lsf, sge, oar, htcondor, cuda, kubernetes, gateway
     jobs = 8                    # or workers = N; or [adapt] with minimum and maximum
     gpu = true                  # one GPU and one worker process for each job
 
@@ -53,7 +53,6 @@ KINDS = {
     "cuda": Kind("dask_cuda", "LocalCUDACluster", "dask-cuda[cu12] or dask-cuda[cu13]"),
     "kubernetes": Kind("dask_kubernetes.operator", "KubeCluster", "dask-kubernetes"),
     "gateway": Kind("dask_gateway", "GatewayCluster", "dask-gateway"),
-    "ssh": Kind("distributed", "SSHCluster", "asyncssh"),
 }
 OWN = ("local", "processes")
 
@@ -93,6 +92,8 @@ class ClusterSpec:
     def prepared(self, tell: Callable[[str], None]) -> dict[str, Any]:
         """[options] with defaults: one process for each job, loopback unless an address is named, a GPU if asked."""
         kind, options = KINDS[self.kind], dict(self.options)
+        if self.kind == "cuda":  # of this machine, for this machine
+            return {"host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0"} | options
         if not kind.queue:
             return options
         options.setdefault("processes", 1)  # threads inside: the kernel holds no Python lock, a GPU takes one process

@@ -14,7 +14,7 @@ from mcrisk.store import JOURNAL, Store
 if TYPE_CHECKING:
     from mcrisk.duel import Design
 
-__all__ = ["ASKED", "Entry", "check_worlds", "designs", "named", "of_folder", "reached"]
+__all__ = ["ASKED", "Entry", "check_worlds", "common_runs", "designs", "named", "of_folder", "reached"]
 
 ASKED = "as asked now"  # label of missions beside stores
 
@@ -43,6 +43,18 @@ def reached(entry: Entry) -> int:
         return 0
     with Store.read(entry.folder) as store:
         return min(store.reached(place) for place in range(len(entry.campaign.cases)))
+
+
+def common_runs(entries: Sequence[Entry]) -> int | None:
+    """The runs that all stores among the entries have; None without a store. Refuses one that has none to compare."""
+    found = []
+    for entry in entries:
+        if entry.folder is not None and (entry.folder / JOURNAL).is_file():
+            found.append(reached(entry))
+            if not found[-1] and entry.label != ASKED:
+                where = visible(str(entry.folder))
+                raise MistakeError(where, "runs of every design", "some without any", "resume it first, or say --runs")
+    return min((runs for runs in found if runs), default=None)
 
 
 def check_worlds(entries: Sequence[Entry]) -> None:

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -17,7 +17,7 @@ import xarray as xr
 from mcrisk import __version__
 from mcrisk.campaign import SCHEMA_VERSION, Campaign
 from mcrisk.errors import MistakeError
-from mcrisk.risk import CONFIDENCE, Method, interval
+from mcrisk.risk import CONFIDENCE, IntervalMethod, interval
 from mcrisk.schema import Field, load_schema
 from mcrisk.tally import BINS, GROUPS, RESOLUTION, Scatter, Tally, bin_edges, tally
 
@@ -54,7 +54,7 @@ def from_tallies(
     backend: str = "",
     elapsed: float = 0.0,
     confidence: float = CONFIDENCE,
-    method: Method | Literal["confidence-sequence"] = "clopper-pearson",
+    method: IntervalMethod = "clopper-pearson",
 ) -> xr.Dataset:
     """The dataset of a campaign, one tally per case in order; one dim per axis of a sweep, `case` for several missions.
 
@@ -161,7 +161,7 @@ def _metrics() -> list[Field]:
     return [one for one in load_schema().record_fields.values() if one.metric]
 
 
-def _variables(tally: Tally, confidence: float, method: Method | Literal["confidence-sequence"]) -> Variables:
+def _variables(tally: Tally, confidence: float, method: IntervalMethod) -> Variables:
     """The variables of one case, less its histograms."""
     outcomes = load_schema().enums["Outcome"]
     order = list(outcomes.members.values())
@@ -170,15 +170,12 @@ def _variables(tally: Tally, confidence: float, method: Method | Literal["confid
     counts = tally.counts[np.ix_(order, causes)]
     by_outcome = counts.sum(axis=1)
     landed = int(by_outcome[list(outcomes).index("success")])
-    stopped = {}
     if method == "confidence-sequence":  # of a campaign that stopped by its figures: valid at any number of runs
         from mcrisk.sequence import confidence_sequence
 
-        success = confidence_sequence(landed, runs, confidence)
-        stopped, method = {"interval_method": method}, "clopper-pearson"
+        intervals = np.array([confidence_sequence(int(count), runs, confidence) for count in by_outcome])
     else:
-        success = interval(landed, runs, confidence, method)
-    intervals = np.array([interval(int(count), runs, confidence, method) for count in by_outcome])
+        intervals = np.array([interval(int(count), runs, confidence, method) for count in by_outcome])
     share = {"units": "1", "confidence": confidence, "interval_method": method}
 
     def about(text: str, units: str = "1", **more: Any) -> dict[str, Any]:
@@ -206,8 +203,8 @@ def _variables(tally: Tally, confidence: float, method: Method | Literal["confid
         ),
         "success_interval": (
             ("bound",),
-            np.array(success),
-            share | {"long_name": "interval of the success probability"} | stopped,
+            intervals[list(outcomes).index("success")],
+            share | {"long_name": "interval of the success probability"},
         ),
         "outcome_count": (("outcome",), by_outcome, about("runs by outcome")),
         "outcome_probability": (

@@ -8,7 +8,7 @@ row for each design point, impossible ones included:
     impossible                        why the design cannot fly, or empty
     complete                          1, or 0 if the campaign was interrupted: the row's figures are provisional
     runs, invalid, success_count, success_probability, success_lower, success_upper
-    confidence, success_interval_method, outcome_interval_method: of all intervals
+    confidence, interval_method       of all intervals
     campaign, seed                    digest and seed: rows of several files can be told apart
     outcome.NAME.count                and .probability, .lower, .upper: of all runs
     cause.NAME.count                  of the lost runs
@@ -175,9 +175,7 @@ def _columns(dataset: xr.Dataset) -> Columns:
     bounds = block("success_interval", "bound")
     found["success_lower"], found["success_upper"] = bounds[:, 0], bounds[:, 1]
     found["confidence"] = same(float(dataset.attrs["confidence"]))
-    for what in ("success", "outcome"):
-        method = dataset[f"{what}_interval"].attrs.get("interval_method", dataset.attrs["interval_method"])
-        found[f"{what}_interval_method"] = same(method)
+    found["interval_method"] = same(dataset.attrs["interval_method"])
     found["campaign"] = same(dataset.attrs["campaign"])
     found["seed"] = same(int(dataset.attrs["seed"]))
 
@@ -226,7 +224,7 @@ def _outside(dataset: xr.Dataset, columns: Columns) -> list[dict[str, Any]]:
     """Rows of impossible missions, which have no place among those that were flown together."""
     if not _missions(dataset):
         return []
-    kept = ("complete", "confidence", "success_interval_method", "outcome_interval_method", "campaign", "seed")
+    kept = ("complete", "confidence", "interval_method", "campaign", "seed")
     nothing = {
         header: columns[header][0] if header in kept else _nothing(header, columns[header]) for header in columns
     }

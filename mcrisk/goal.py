@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mcrisk.errors import MistakeError
 from mcrisk.flight import KEEPS, Keep
-from mcrisk.risk import Method
+from mcrisk.risk import IntervalMethod, Method
 from mcrisk.schema import load_schema
 
 __all__ = ["RUNS_LIMIT", "Goal"]
@@ -37,9 +37,13 @@ class Goal:
     sequential: bool = False  # whether the campaign stopped by its own figures before
 
     @property
-    def interval_method(self) -> str:
+    def interval_method(self) -> IntervalMethod:
         """How intervals of its results are made: by a sequence, where the runs depend on what they showed."""
         return "confidence-sequence" if self.sequential or self.precision is not None else self.method
+
+    def after(self, before: Goal) -> Goal:
+        """This goal of a campaign that had another one: what stopped by its own figures once always did."""
+        return replace(self, sequential=True) if before.sequential or before.precision is not None else self
 
     def check(self, cases: int = 1) -> Goal:
         """This goal; refuses, before anything is computed, what cannot be meant or kept."""

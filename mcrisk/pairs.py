@@ -300,7 +300,7 @@ def runs_to_tell(pair: Paired, power: float = 0.8, pairs: int = 1) -> int | None
     if enough * often > 1000:
         return math.ceil(enough)
     too_few = 0.0
-    while _power(enough, often, difference, risk) < wanted:
+    while _power(math.ceil(enough), often, difference, risk) < wanted:
         too_few, enough = enough, 1.5 * enough
     while enough - too_few > max(1.0, 1e-4 * enough):
         middle = (too_few + enough) / 2.0

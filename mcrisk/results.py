@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mcrisk.campaign import Campaign
     from mcrisk.flight import Keep
     from mcrisk.goal import Goal
+    from mcrisk.store import Store
 
 __all__ = [
     "RESULTS",
@@ -22,6 +24,7 @@ __all__ = [
     "default_folder",
     "flown_runs",
     "kept_files",
+    "of_store",
     "present",
     "reached",
     "read_results",
@@ -80,10 +83,11 @@ def read_results(path: Path) -> xr.Dataset:
     Where a campaign was interrupted, the dataset of what its journal holds, with the attribute `complete` 0.
     """
     from mcrisk import netcdf
-    from mcrisk.store import JOURNAL
+    from mcrisk.store import JOURNAL, Store
 
     if path.name == RESULTS and (path.parent / JOURNAL).is_file() and not _whole(path):
-        return _so_far(path.parent)
+        with Store.read(path.parent) as store:
+            return of_store(store)
     dataset = netcdf.read(path)
     if "success_count" not in dataset:
         raise MistakeError(str(path), "results of a campaign", "single runs", "name the folder, or its results.nc")
@@ -108,6 +112,7 @@ def present(folder: Path, campaign: Campaign, goal: Goal) -> xr.Dataset | None:
     if lies[JOURNAL] == "a file" and (folder / JOURNAL).stat().st_size:
         with Store.read(folder) as store:
             theirs, ours = store.campaign.digest, campaign.digest
+            goal = goal.after(store.goal)
         if theirs != ours:
             remedy = "choose another --out"
             raise MistakeError(str(folder), f"campaign {ours[:8]}", f"results of {theirs[:8]}", remedy)
@@ -125,8 +130,10 @@ def present(folder: Path, campaign: Campaign, goal: Goal) -> xr.Dataset | None:
         theirs, ours = str(found.attrs.get("campaign", "another kind"))[:8], campaign.digest[:8]
         raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")
     kept = (folder / name for name in kept_files(goal.keep, len(campaign.cases)))
-    enough = reached(found, goal) and all(_keeps(path, campaign, found) for path in kept)
-    return found if enough else None
+    same = found.attrs["statement"] == json.dumps(campaign.describe(), sort_keys=True)  # names and labels, too
+    told = (float(found.attrs["confidence"]), found.attrs["interval_method"])
+    as_asked = same and told == (goal.confidence, goal.interval_method)
+    return found if as_asked and reached(found, goal) and all(_keeps(path, campaign, found) for path in kept) else None
 
 
 def reached(dataset: xr.Dataset, goal: Goal) -> bool:
@@ -181,17 +188,20 @@ def _whole(path: Path) -> bool:
         return ours and reached(found, store.goal)
 
 
-def _so_far(folder: Path) -> xr.Dataset:
-    """What the journal of a campaign holds now, marked as incomplete unless that is all that was asked for."""
-    from mcrisk.dataset import from_tallies
-    from mcrisk.store import Store
+def of_store(store: Store, backend: str = "", elapsed: float = 0.0) -> xr.Dataset:
+    """The dataset of what a store holds now.
 
-    with Store.read(folder) as store:
-        goal = store.goal
-        dataset = from_tallies(
-            store.campaign, map(store.tally, range(len(store.campaign.cases))), confidence=goal.confidence,
-            method="confidence-sequence" if goal.precision else "clopper-pearson",
-        )  # fmt: skip
-        if not reached(dataset, goal):
-            dataset.attrs |= {"complete": 0, "runs_wanted": goal.runs}
-        return dataset
+    Where that is less than was asked for, its attribute `complete` is 0; `runs_wanted` (of each case, at most) and
+    `cases_complete` tell how far it is.
+    """
+    from mcrisk.dataset import flown_counts, from_tallies
+
+    goal, cases = store.goal, range(len(store.campaign.cases))
+    dataset = from_tallies(
+        store.campaign, map(store.tally, cases), backend=backend, elapsed=elapsed, confidence=goal.confidence,
+        method=goal.interval_method,
+    )  # fmt: skip
+    done = sum(goal.target(runs, landed) <= runs for runs, landed in flown_counts(dataset))
+    if done < len(cases):
+        dataset.attrs |= {"complete": 0, "runs_wanted": goal.runs, "cases_complete": done}
+    return dataset

@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 Method = Literal["clopper-pearson", "wilson", "jeffreys"]
+IntervalMethod = Method | Literal["confidence-sequence"]  # of results; the last, where the runs depend on them
 METHODS: tuple[Method, ...] = get_args(Method)
 
 

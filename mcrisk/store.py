@@ -22,7 +22,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from mcrisk.flight import Result
 
-__all__ = ["JOURNAL", "RECORDS", "Failure", "Store", "beyond"]
+__all__ = ["JOURNAL", "RECORDS", "Failure", "Store", "TooLarge", "beyond"]
 
 JOURNAL, RECORDS = "journal.sqlite", "records"
 JOURNAL_VERSION = 2
@@ -88,6 +88,10 @@ class Failure:
     first: int
     count: int
     reason: str
+
+
+class TooLarge(Exception):
+    """Kept records that do not fit into one file."""
 
 
 class Store:
@@ -173,8 +177,7 @@ class Store:
         if present.digest != campaign.digest:
             ours, theirs = campaign.digest[:8], present.digest[:8]
             raise MistakeError(str(folder), f"campaign {ours}", f"results of {theirs}", "choose another --out")
-        if before.sequential or before.precision is not None:
-            goal = replace(goal, sequential=True)  # it once stopped by its own figures
+        goal = goal.after(before)
         with connection:  # names and labels are those of now, the campaign is the same
             described = json.dumps(campaign.describe(), sort_keys=True)
             texts = (described, planned.to_text(), goal.to_text())
@@ -417,8 +420,7 @@ class Store:
             parts.append(self._chunks.read(Segment(*row), kind))
             held += parts[-1].nbytes
             if held > KEPT_LIMIT:
-                text = f"the kept records outgrew {KEPT_LIMIT >> 30} GiB"
-                raise InfrastructureError(text, remedy="keep none, or fly fewer runs")
+                raise TooLarge(f"its records take more than {KEPT_LIMIT >> 30} GiB")
         both = np.concatenate(parts)
         return both["run"], both["record"]
 

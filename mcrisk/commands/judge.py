@@ -15,6 +15,7 @@ from .fly import asked, flier, flown, folder_of, workplace
 from .shared import (
     BackendName,
     Cluster,
+    ForceLock,
     Json,
     Out,
     Seed,
@@ -31,6 +32,7 @@ from .shared import (
 if TYPE_CHECKING:
     from mcrisk.campaign import Campaign
     from mcrisk.contest import Entry
+    from mcrisk.goal import Goal
 
 __all__ = ["compare", "export", "verify"]
 
@@ -51,12 +53,15 @@ def compare(
     cluster: Cluster = "",
     against: Annotated[str, typer.Option(metavar="NAME", help="Compare all others with this one only.")] = "",
     examples: Annotated[str, typer.Option(metavar="K", help="Run numbers shown of each kind.")] = "10",
+    force_lock: ForceLock = False,
     as_json: Json = False,
 ) -> int:
     """Tell which of several designs lands more often, run by run on the same random worlds, and where they differ.
 
     Missions are flown into one campaign; folders are read, and extended where they have fewer runs than --runs.
     """
+    from dataclasses import replace
+
     from mcrisk import contest, duel
     from mcrisk.store import Store
 
@@ -65,13 +70,18 @@ def compare(
     device, real = flier(spec, backend)
     entries = _entries(targets, sets, whole("seed", seed), real, out)
     contest.check_worlds(entries)
+    impossible = [one for entry in entries for one in entry.campaign.impossible]
+    for one in impossible:
+        tell(f"{one.name} is left out: {one.reason}")
     duel.check(contest.named(entries), against or None, kept)
-    present = [runs for runs in map(contest.reached, entries) if runs]
-    number = wanted or min(present, default=10_000)
+    number = wanted or contest.common_runs(entries) or 10_000
     for entry in entries:
         if entry.folder and contest.reached(entry) < number:
-            goal = asked(number, "none", "", len(entry.campaign.cases))
-            flown(entry.campaign, goal, device, spec, entry.folder)
+            goal = _extended(entry.folder, number)
+            flown(entry.campaign, replace(goal, runs=number), device, spec, entry.folder, force_lock=force_lock)
+            if goal.runs > number:  # an interrupted one still lacks what was asked for
+                with Store.written(entry.folder, entry.campaign, goal, force_lock=force_lock):
+                    pass
     with ExitStack() as open_:
         stores = [(entry, open_.enter_context(Store.read(entry.folder))) for entry in entries if entry.folder]
         designs = contest.designs(stores, number)
@@ -79,7 +89,8 @@ def compare(
     found = {name: where for (name, _, _), where in zip(designs, places, strict=True)}
     told = duel.answer(duel.compare(designs, number, examples=kept, against=against or None))
     if as_json:
-        print(json.dumps(told, allow_nan=False))
+        left_out = [{"name": one.name, "reason": one.reason} for one in impossible]
+        print(json.dumps(told | {"impossible": left_out}, allow_nan=False))
         return 0
 
     def replay(name: str, run: int) -> str:
@@ -89,6 +100,20 @@ def compare(
 
     duel.show(told, console(), replay)
     return 0
+
+
+def _extended(folder: Path, runs: int) -> Goal:
+    """The goal of a folder, of so many runs of each case at least; what it keeps stays."""
+    from dataclasses import replace
+
+    from mcrisk.goal import Goal
+    from mcrisk.store import JOURNAL, Store
+
+    if not (folder / JOURNAL).is_file() or not (folder / JOURNAL).stat().st_size:
+        return Goal(runs)
+    with Store.read(folder) as store:
+        goal = replace(store.goal.after(store.goal), runs=max(runs, store.goal.runs), precision=None)
+        return goal.check(len(store.campaign.cases))
 
 
 def _entries(targets: list[str], sets: Sets, seed: int, real: int, out: str | None) -> list[Entry]:
@@ -165,11 +190,13 @@ def verify(
     final: Annotated[
         bool, typer.Option("--final", help="Spend the whole risk on this look; no later one can decide.")
     ] = False,
+    force_lock: ForceLock = False,
     as_json: Json = False,
 ) -> int:
     """Judge requirements: PASS (exit code 0), FAIL (1) or UNDECIDED (3), at the stated confidence however often asked.
 
-    Every look is noted in the store: what a later look may still spend of the risk of a wrong verdict follows from it.
+    Of a sweep each design is judged by itself, and the worst verdict decides the exit code. Every look is noted in the
+    store: what a later look may still spend of the risk of a wrong verdict follows from it.
     """
     from dataclasses import replace
 
@@ -188,20 +215,19 @@ def verify(
         folder = named.parent
         check_store(folder)
         with Store.read(folder) as store:
-            campaign, goal = store.campaign, store.goal
+            campaign, held = store.campaign, int(store.counts()[0].min())
         _check_look(campaign, stated, folder, final, wanted or 0)
-        if wanted and wanted > goal.runs:
-            goal = replace(goal, runs=wanted, precision=None)
-            goal.check(len(campaign.cases))
-            flown(campaign, goal, device, spec, folder)
+        if wanted and wanted > held:
+            goal = replace(_extended(folder, wanted), runs=wanted)
+            flown(campaign, goal, device, spec, folder, force_lock=force_lock)
     else:
         from mcrisk.campaign import state
 
         campaign = state(load([target], sets), whole("seed", seed), real)
         folder, goal = folder_of(campaign, out), asked(wanted or 10_000, "none", "", 1)
         _check_look(campaign, stated, folder, final, goal.runs)
-        flown(campaign, goal, device, spec, folder)
-    told = _verdicts(folder, stated, final)
+        flown(campaign, goal, device, spec, folder, force_lock=force_lock)
+    told = _verdicts(folder, stated, final, force_lock)
     overall = next(one for one in ("FAIL", "UNDECIDED", "PASS") if any(row["verdict"] == one for row in told))
     if as_json:
         worst = next(row for row in told if row["verdict"] == overall)
@@ -237,7 +263,7 @@ def _check_look(campaign: Campaign, stated: list[Any], folder: Path, final: bool
             raise MistakeError("--final", "a number of runs fixed before any was seen", got, "leave --final out")
 
 
-def _verdicts(folder: Path, stated: list[Any], final: bool) -> list[dict[str, Any]]:
+def _verdicts(folder: Path, stated: list[Any], final: bool, force_lock: bool) -> list[dict[str, Any]]:
     """Judge every requirement of every case of a store, and note the look."""
     from dataclasses import asdict
 
@@ -246,13 +272,14 @@ def _verdicts(folder: Path, stated: list[Any], final: bool) -> list[dict[str, An
 
     with Store.read(folder) as store:
         campaign, goal = store.campaign, store.goal
-    with Store.written(folder, campaign, goal) as store:
+    with Store.written(folder, campaign, goal, force_lock=force_lock) as store:
         runs, _ = store.counts()
-        planned = goal.precision is None and goal.runs == store.planned.runs and bool((runs == goal.runs).all())
+        fixed = store.goal.interval_method != "confidence-sequence" and goal.runs == store.planned.runs
+        planned = fixed and bool((runs == goal.runs).all())
         told: list[dict[str, Any]] = []
         noted = []
         for place, case in enumerate(campaign.cases):
-            tally = store.tally(place)
+            tally = store.tally(place, below=store.reached(place))  # how long a run flies depends on how it ends
             if tally is None:
                 raise MistakeError(str(folder), "runs to judge", f"none of {case.name}", "resume it first")
             for requirement in stated or _requirements(case.mission):

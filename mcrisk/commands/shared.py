@@ -273,12 +273,15 @@ def present(dataset: Any, folder: Path, as_json: bool) -> int:
 def _how_far(told: dict[str, Any], folder: Path) -> str:
     """How much of a campaign is flown, who goes on with it, and that its figures are provisional."""
     from mcrisk.lock import holder
+    from mcrisk.store import JOURNAL
 
     cases, wanted = told["cases"], told["runs_wanted"]
     flown = sum(case["runs"] for case in cases)
-    done = sum(case["runs"] >= wanted for case in cases)
-    many = f" ({count(done)} of {count(len(cases))} designs complete)" if len(cases) > 1 else ""
-    so_far = f"{count(flown)} of {runs_told(wanted * len(cases))} flown{many}: the figures are provisional"
+    most = " at most" if told["interval_method"] == "confidence-sequence" else ""
+    many = f" ({count(told['cases_complete'])} of {count(len(cases))} designs complete)" if len(cases) > 1 else ""
+    so_far = f"{count(flown)} of {runs_told(wanted * len(cases))}{most} flown{many}: the figures are provisional"
+    if not (folder / JOURNAL).is_file():
+        return so_far
     if who := holder(folder):
         return f"{so_far}; {who} is flying it"
     return f"{so_far}; {command('resume', str(folder))} goes on"

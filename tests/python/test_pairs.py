@@ -345,3 +345,9 @@ def test_mistakes_name_what_was_expected(call, words):
 
 def test_examples_of_the_documentation_run():
     assert doctest.testmod(pairs).failed == 0
+
+
+@pytest.mark.parametrize("runs", [3, 32, 200])
+def test_designs_that_differ_in_every_run_need_few_runs_to_tell(runs):
+    """McNemar's exact two-sided p of n runs that all differ the same way is 2^(1 - n): 6 of them are below 5 %."""
+    assert pairs.runs_to_tell(pairs.paired(0, runs, 0, 0)) == 6
