@@ -54,9 +54,11 @@ NEEDS["disk full on tmpfs"] = may_mount
 def main(words: list[str]) -> int:
     """Try them all; the exit code."""
     failed = 0
-    for name, fault in FAULTS.items():
-        if words and not any(word in name for word in words):
-            continue
+    chosen = {name: fault for name, fault in FAULTS.items() if not words or any(word in name for word in words)}
+    if not chosen:
+        print(f"no fault is called so; known: {', '.join(FAULTS)}", file=sys.stderr)
+        return 2
+    for name, fault in chosen.items():
         if name in NEEDS and not NEEDS[name]():
             print(f"{name}: left out, this machine has no C compiler or does not let this user mount", flush=True)
             continue
