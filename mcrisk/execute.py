@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from mcrisk.backends import AbstractBackend
     from mcrisk.campaign import Campaign
-    from mcrisk.cluster import Cluster
+    from mcrisk.cluster import Cluster, Delivery
     from mcrisk.clusterfile import ClusterSpec
     from mcrisk.tally import Tally
 
@@ -225,6 +226,7 @@ class Dispatch:
         self.refused: dict[str, str] = {}
         self.mute = 0  # workers that ended when they were greeted, since the last one that answered
         self.left: list[Batch] = []  # the next one last
+        self.arrived: deque[Delivery] = deque()
         self.remaining = 0  # [run]
         self.poisoned: set[tuple[int, int]] = set()
         self.strikes_in_a_row = 0
@@ -269,7 +271,7 @@ class Dispatch:
             self.tell("interrupted: batches under way are awaited; once more ends at once")
             self.left.clear()
             until = time.monotonic() + DRAIN_SECONDS
-            while self.owners and time.monotonic() < until:
+            while (self.owners or self.arrived) and time.monotonic() < until:
                 self._receive(0.2)
             raise
         finally:
@@ -439,7 +441,9 @@ class Dispatch:
         return batch
 
     def _receive(self, timeout: float) -> None:
-        for one in self.crew.deliveries(timeout):
+        self.arrived += self.crew.deliveries(0.0 if self.arrived else timeout)
+        while self.arrived:  # what an interruption leaves here is taken next time
+            one = self.arrived.popleft()
             if one.ticket in self.asked:
                 self._admit(*self.asked.pop(one.ticket), one.value, one.error)
                 continue

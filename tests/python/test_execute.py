@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -195,6 +197,56 @@ def test_a_precision_stops_each_case_at_the_same_run_whatever_the_batches():
 
     assert found[0] == found[1]
     assert 1024 < found[0][0].runs < 10_000
+
+
+def test_a_precision_stops_at_the_same_run_after_an_interruption():
+    """Between two looks, and with a gap in what was flown: only the looks decide."""
+    goal = Goal(20_000, precision=0.08)
+    expected = tallies(CAMPAIGN, goal, MadeUp())
+    for stop in (3, 9, 17):
+        with Store.written(None, CAMPAIGN, goal) as store:
+            with pytest.raises(KeyboardInterrupt):
+                execute(CAMPAIGN, goal, MadeUp(), batch=96, store=store, progress=Heard(stop=stop), workers=2)
+            found = execute(CAMPAIGN, goal, MadeUp(), batch=96, store=store)
+            assert found.tallies == expected
+
+
+def test_a_run_that_cannot_be_flown_does_not_hold_a_precision_up():
+    """It is tried some times, not at every look, and told as one."""
+    tried = []
+
+    class Counting(MadeUp):
+        def run(self, params, seed, first, count):
+            if first <= 700 < first + count and params[0] == 1:
+                tried.append(count)
+                raise InfrastructureError("the device is gone")
+            return super().run(params, seed, first, count)
+
+    with Store.written(None, CAMPAIGN, Goal(20_000, precision=0.08)) as store:
+        with pytest.raises(InfrastructureError, match="1 run could not be flown, all others are: run 700 of a"):
+            execute(CAMPAIGN, store.goal, Counting(), batch=128, store=store)
+
+        assert len(tried) < 30
+        assert store.gaps(0, 1024) == [(700, 701)]
+        assert store.gaps(1, 1024) == []
+
+
+def test_time_that_the_client_was_stopped_is_not_that_of_its_workers(monkeypatch):
+    """As after Ctrl-Z: a worker whose batch seems to take minutes is not taken to hang."""
+    real, offset = time.monotonic, [0.0]
+    monkeypatch.setattr("mcrisk.execute.time", SimpleNamespace(monotonic=lambda: real() + offset[0]))
+
+    class Stopping(MadeUp):
+        def run(self, params, seed, first, count):
+            if first == 512:
+                offset[0] += 3600.0  # while this batch is under way
+                time.sleep(2.0)
+            return super().run(params, seed, first, count)
+
+    backend = Stopping()
+    execute(CAMPAIGN, 1000, backend, batch=64, workers=2)
+
+    assert sorted(first for _, first, _ in backend.calls) == sorted([*range(0, 1000, 64)] * 2)
 
 
 @pytest.mark.parametrize("runs", [0, -1, RUNS_LIMIT + 1, 10**30])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -132,6 +133,48 @@ def test_sums_of_many_batches_are_folded(campaign, tmp_path, monkeypatch):
         assert store.tally(0) == tally(CpuBackend().run(campaign.cases[0].params, campaign.seed, 0, 352), 0)
         store.settle(0)
         assert store._rows("SELECT count FROM sums") == [(352,)]
+
+
+@pytest.mark.parametrize("at", ["note", "join"])
+def test_an_interruption_inside_a_change_of_the_journal_leaves_it_whole(campaign, tmp_path, monkeypatch, at):
+    """Between the rows of a batch, and between those of a fold: all that was added before stays, and is enough."""
+    monkeypatch.setattr("mcrisk.store.FOLD", 4)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt), Store.written(tmp_path, campaign, Goal(64)) as store:
+        for number in range(3):
+            store.add(batch(campaign, 16 * number, 16, "none"))
+        monkeypatch.setattr(store, "_insert_sum" if at == "note" else "_join", interrupt)
+        store.add(batch(campaign, 48, 16, "none"))
+    with Store.written(tmp_path, campaign, Goal(64)) as store:
+        assert store.forget("none") == 0
+        assert store.gaps(0, 64) == [(48, 64)]
+
+
+def test_only_what_a_lost_row_left_alone_is_flown_again(campaign, tmp_path):
+    with Store.written(tmp_path, campaign, Goal(64)) as store:
+        for number in range(4):
+            store.add(batch(campaign, 16 * number, 16, "none"))
+    with sqlite3.connect(tmp_path / JOURNAL) as journal:
+        journal.execute("DELETE FROM batches WHERE first = 16")
+        journal.execute("DELETE FROM sums WHERE first = 48")
+    with Store.written(tmp_path, campaign, Goal(64)) as store:
+        store.forget("none")
+
+        assert store.gaps(0, 64) == [(16, 32), (48, 64)]
+
+
+def test_a_batch_outlasts_the_process_a_quarter_of_a_second_later(campaign, tmp_path):
+    """Also where no other one follows it."""
+    with Store.written(tmp_path, campaign, Goal(32)) as store:
+        store.commit()
+        store.add(batch(campaign, 0, 16, "none"))
+        time.sleep(0.3)
+        store.commit_due()
+        with Store.read(tmp_path) as reader:
+            assert reader.reached(0) == 16
 
 
 def test_landings_are_noted_run_by_run(campaign, flown):
