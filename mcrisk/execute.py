@@ -447,7 +447,9 @@ class Dispatch:
             if one.ticket in self.asked:
                 self._admit(*self.asked.pop(one.ticket), one.value, one.error)
                 continue
-            hand = self.owners.pop(one.ticket)
+            hand = self.owners.pop(one.ticket, None)
+            if hand is None:
+                continue  # taken from its worker meanwhile
             batch, _ = hand.at.pop(one.ticket)
             if isinstance(one.value, Result):
                 self._collect(hand, batch, one.value)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcrisk import flight, tally
+from mcrisk import flight, pages, tally
 from mcrisk.api import fly
 from mcrisk.backends import AbstractBackend, choose
 from mcrisk.campaign import Campaign, Case, case_axis, state
@@ -32,6 +32,12 @@ MISSION = "hakuto_r_m2_late_rangefinder"
 RECORDS = 4096  # flown once, handed out again and again
 ALONE = 50  # batches that measure the cost without a client
 REAL_TALLY = tally.tally
+HEADER = ("runs", "designs", "runs of a batch", "peak memory", "journal", "of a batch", "client for each batch")
+FORMATS = {
+    "runs": "{:.0e}".format, "cases": "{:.0f}".format, "batch": "{:.0f}".format, "peak_rss_mb": "{:.0f} MB".format,
+    "journal_mb": "{:.1f} MB".format, "journal_bytes_per_batch": lambda size: f"{size / 1e3:.1f} kB",
+    "client_ms_per_batch": "{:.1f} ms".format,
+}  # fmt: skip
 
 
 class Null(AbstractBackend):
@@ -103,6 +109,7 @@ def main() -> None:
     parser.add_argument("--most", type=float, default=1e8, help="runs of the largest campaign of one case")
     parser.add_argument("--cases", type=int, default=10_000, help="cases of the widest campaign, of 1e5 runs each")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--write", type=Path, help="put the table into this page, between its scale marks")
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(*json.loads(options.one))))
@@ -111,12 +118,17 @@ def main() -> None:
     sizes = [(10**power, 1, 700) for power in (5, 6, 7) if 10**power <= options.most / 10]
     sizes += [(10**power, 1, 100_000) for power in (6, 7, 8) if 10**power <= options.most]
     sizes += [(100_000 * cases, cases, 100_000) for cases in (100, 1000, options.cases) if cases <= options.cases]
+    rows = [HEADER, ("---",) * len(HEADER)]
     for size in dict.fromkeys(sizes):
         one = subprocess.run(
             [sys.executable, "-P", __file__, "--one", json.dumps(size)], check=True, text=True, capture_output=True
         )
         found = json.loads(one.stdout)
         print("  ".join(f"{name} {value:.4g}" for name, value in found.items()), flush=True)
+        rows.append(tuple(FORMATS[name](found[name]) for name in FORMATS))
+    if options.write:
+        told = "By `scripts/scale`, with a null kernel and one worker.\n\n"
+        pages.write_block(options.write, "scale", told + "\n".join(f"| {' | '.join(one)} |" for one in rows))
 
 
 if __name__ == "__main__":
