@@ -225,7 +225,8 @@ class Store:
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK TO together")
+            if self._connection.in_transaction:  # where the disk is full, SQLite may have ended it
+                self._connection.execute("ROLLBACK TO together")
             raise
         self._connection.execute("RELEASE together")
 
@@ -474,7 +475,11 @@ def _stated(connection: sqlite3.Connection, folder: Path | None) -> tuple[Campai
     where = str(folder / JOURNAL) if folder else "journal"
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version != JOURNAL_VERSION:
-        known = "campaign" in _tables(connection)
+        tables = _tables(connection)
+        if not version and not tables:  # its disk was full from the start
+            remedy = "give the command again that was to begin it"
+            raise MistakeError(where, "a campaign", "a journal in which nothing was ever noted", remedy)
+        known = "campaign" in tables
         found = f"version {version or 1}" if known else "another database"
         raise MistakeError(where, f"a journal of version {JOURNAL_VERSION}", found, "choose another --out")
     row = connection.execute("SELECT statement, planned, goal, checksum FROM campaign").fetchone()

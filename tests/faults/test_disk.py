@@ -10,7 +10,13 @@ import sys
 from contextlib import closing
 
 import pytest
-from field import SEED, Figures, field_of, forks_of, may_mount
+from field import MISSION, SEED, Figures, field_of, forks_of, may_mount
+
+from mcrisk.campaign import state
+from mcrisk.errors import InfrastructureError, MistakeError
+from mcrisk.goal import Goal
+from mcrisk.mission import load
+from mcrisk.store import Store
 
 TINY = 300
 RUNS = 3000
@@ -72,7 +78,8 @@ def full_device(sizes: range) -> Figures:
                 problems += field.peek()
                 held = committed(field)
                 subprocess.run(["mount", "-o", "remount,size=64m", str(field.store)], check=True)
-                problems += field.finish("resume", str(field.store), "--backend", "cpu") if code else []
+                again = ("resume", str(field.store), "--backend", "cpu") if held else ()
+                problems += field.finish(*again) if code else []
                 if held > committed(field):
                     problems.append(f"{held} committed runs were lost")
                 figures.again += max(0, field.flown() - RUNS)
@@ -101,6 +108,27 @@ def test_a_full_device_is_one_line_and_what_is_committed_stays(tmpfs):
     figures = full_device(range(24, 304, 28))
 
     assert figures.recovered == figures.tried >= 8, str(figures)
+
+
+def test_a_disk_that_is_full_is_told_where_the_database_has_undone_everything(tmp_path):
+    """SQLite ends the whole transaction then, and the savepoint within it is gone."""
+    campaign = state([load(MISSION)], SEED)
+    with (
+        pytest.raises(InfrastructureError, match=r"journal.sqlite: database or disk is full; free space"),
+        Store.written(tmp_path, campaign, Goal(TINY)) as store,
+        store._together(),
+    ):
+        store._connection.execute("ROLLBACK")
+        raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_journal_that_a_full_disk_left_empty_is_told_and_begun_by_the_same_command(tmp_path):
+    campaign = state([load(MISSION)], SEED)
+    (tmp_path / "journal.sqlite").touch()
+    with pytest.raises(MistakeError, match=r"nothing was ever noted; give the command again"), Store.read(tmp_path):
+        pass
+    with Store.written(tmp_path, campaign, Goal(TINY)) as store:
+        assert store.gaps(0, TINY) == [(0, TINY)]
 
 
 def test_a_file_size_limit_is_one_line(tmp_path):
