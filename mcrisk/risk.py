@@ -32,8 +32,6 @@ from mcrisk.pairs import Paired, paired
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from mcrisk.pairs import Paired, paired
-
 __all__ = [
     "CONFIDENCE",
     "METHODS",

@@ -120,7 +120,8 @@ def sweep(
 def resume(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of an interrupted campaign.")],
     runs: Annotated[
-        str, typer.Option("--runs", "-n", metavar="N", help="Runs of each case; else as asked first.")
+        str,
+        typer.Option("--runs", "-n", metavar="N", help="Runs of each case, where more are wanted than were asked for."),
     ] = "",
     backend: BackendName = "auto",
     cluster: Cluster = "",
