@@ -85,7 +85,11 @@ def interruptions(
         Figures(f"{name}{' twice' if twice else ''}{' with processes' if cluster else ''}"),
         random.Random(seed),
     )
-    while figures.tried < count:
+    if signal.getsignal(number) is signal.SIG_IGN:  # of a job in the background, whose commands would ignore it, too
+        signal.signal(number, signal.SIG_DFL)
+    for _ in range(5 * count):
+        if figures.tried == count:
+            break
         with field_of(runs, cluster=cluster) as field:
             process = field.start()
             field.wait_for_journal(process)
@@ -115,6 +119,8 @@ def interruptions(
             problems += field.finish("resume", str(field.store), "--backend", "cpu")
             figures.again += max(0, field.flown() - runs)
             figures.judge(problems)
+    if figures.tried < count:
+        figures.judge([f"{count - figures.tried} commands ended before their signal"])
     return figures
 
 
