@@ -351,8 +351,12 @@ def _hush_loop(client: Any) -> None:
 
 
 def _closed(client: Any) -> None:
-    with contextlib.suppress(Exception):
-        client.close(timeout=CONNECT_SECONDS)
+    try:
+        with contextlib.suppress(Exception):
+            client.close(timeout=CONNECT_SECONDS)
+    except BaseException:
+        client.status = "closed"  # interrupted once more: else it would be closed again at exit, and wait for 20 s
+        raise
 
 
 def _gone(described: str) -> InfrastructureError:
