@@ -33,8 +33,8 @@ def answer(dataset: xr.Dataset) -> dict[str, Any]:
         "confidence": float(dataset.attrs["confidence"]),
         "interval_method": dataset.attrs["interval_method"],
         "cases": [
-            _case(case, stated, float(dataset.attrs["confidence"]))
-            for case, stated in zip(cases, statement["cases"], strict=True)
+            {"case": number} | _case(case, stated, float(dataset.attrs["confidence"]))
+            for number, (case, stated) in enumerate(zip(cases, statement["cases"], strict=True))
         ],
         "axes": statement["axes"],
         "impossible": [

@@ -246,8 +246,11 @@ def _client(distributed: Any, spec: ClusterSpec) -> Any:
     except (OSError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         text = f"--cluster {visible(spec.address)}"
-        start = f"dask scheduler --host {LOOPBACK} --dashboard-address {LOOPBACK}:8787"
-        remedy = f"start one with `{start}`, then the same command goes on"
+        host, _, port = spec.address.partition("://")[2].rpartition(":")
+        where = f"--host {host} --port {port}" if host and port.isdigit() else f"--host {LOOPBACK}"
+        start = f"`dask scheduler {visible(where)} --dashboard-address {LOOPBACK}:0`"
+        workers = f"`dask worker {text.removeprefix('--cluster ')} --host {LOOPBACK} --dashboard-address {LOOPBACK}:0`"
+        remedy = f"start one with {start} and workers with {workers} of this environment; the same command goes on"
         raise InfrastructureError(text, "a dask scheduler that answers", visible(reason), remedy) from error
 
 

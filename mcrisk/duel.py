@@ -351,6 +351,8 @@ def _square(pair: dict[str, Any]) -> Any:
 
 
 def _remarks(pair: dict[str, Any], power: float) -> Iterator[str]:
+    adjusted = f", {pair['p_value_holm']:.2g} adjusted for all pairs" if pair["p_value_holm"] != pair["p_value"] else ""
+    yield f"McNemar's exact p-value {pair['p_value']:.2g}{adjusted}"
     if pair["verdict"] == "cannot tell" and pair["runs_to_tell"] is not None:
         more = pair["runs_to_tell"] - pair["runs"]
         if pair["runs_to_tell"] > TOO_MANY:

@@ -41,7 +41,7 @@ def show(answer: dict[str, Any], console: Console, folder: str = "") -> None:
                 hint = command("replay", folder, "--run", str(first), *which)
                 console.print(Text(f"  see one of them: {hint}", style="dim"))
         console.print(Padding(_touchdowns(case), (0, 0, 0, 2), expand=False))
-        if ellipse := _ellipse(case["landing_ellipse"]["landed"]):
+        if ellipse := _ellipse(case["landing_ellipse"][_described(case)]):
             console.print(Text(f"  {ellipse}"))
     for one in answer["impossible"]:
         console.print(Text(f"{one['name']} is impossible: {one['reason']}", style="bold"))
@@ -121,9 +121,10 @@ def provenance(answer: dict[str, Any]) -> str:
     """One line: what was run, where, how fast."""
     runs = sum(case["runs"] for case in answer["cases"])
     rate = f", {count(round(answer['runs_per_s']))} runs/s" if answer["runs_per_s"] else ""
+    where = f" in {_seconds(answer)} s{rate}, {answer['backend']}" if answer["backend"] else ""  # read from a journal
     return (
-        f"campaign {answer['campaign'][:8]}, seed {answer['seed']}, {runs_told(runs)} in {_seconds(answer)} s{rate}, "
-        f"{answer['backend']}; intervals: {answer['interval_method']}, {_level(answer['confidence'])}"
+        f"campaign {answer['campaign'][:8]}, seed {answer['seed']}, {runs_told(runs)}{where}; "
+        f"intervals: {answer['interval_method']}, {_level(answer['confidence'])}"
     )
 
 
@@ -150,9 +151,14 @@ def _losses(case: dict[str, Any], losses: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _described(case: dict[str, Any]) -> str:
+    """The group whose touchdowns are told: the landed runs, or all contacts when too few landed to describe them."""
+    return "landed" if case["success_count"] >= FEW else "all_contacts"
+
+
 def _touchdowns(case: dict[str, Any]) -> Table:
-    """Metrics of the landed runs, or of all contacts when too few landed to describe them."""
-    group = "landed" if case["success_count"] >= FEW else "all_contacts"
+    """Metrics of the touchdowns that are told."""
+    group = _described(case)
     metrics = case["metrics"][group]
     known = max((one["count"] for one in metrics.values()), default=0)
     told = f"{count(known)} landed runs" if group == "landed" else f"{runs_told(known)} that reached the ground"

@@ -143,6 +143,18 @@ def reached(dataset: xr.Dataset, goal: Goal) -> bool:
     return all(goal.target(runs, landed) <= runs for runs, landed in flown_counts(dataset))
 
 
+def wider(dataset: xr.Dataset, precision: float) -> str:
+    """The designs whose success interval is wider than this, in words; nothing where there are none."""
+    from mcrisk.dataset import design_points
+
+    names = [
+        str(point["case"].item())
+        for point in design_points(dataset)
+        if float(point["success_interval"][1] - point["success_interval"][0]) > precision
+    ]
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
+
+
 def kept_files(keep: Keep, cases: int) -> list[str]:
     """Names of the files of kept records, one per case.
 

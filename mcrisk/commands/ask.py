@@ -79,12 +79,12 @@ def replay(
         check_folder(Path(out).parent)
     flight = replay_case(campaign, number, place)
 
+    if out is not None:  # first: who reads stdout may close it early
+        netcdf.write(flight, Path(out))
+        tell(f"every tick is in {out}")
     from mcrisk.course import show_course
 
     show_course(flight, console())
-    if out is not None:
-        netcdf.write(flight, Path(out))
-        tell(f"every tick is in {out}")
 
 
 def _list_missions(as_json: bool) -> int:

@@ -242,10 +242,16 @@ def flown(
 
     try:
         with Progress(goal.runs * len(campaign.cases), [case.name for case in campaign.cases]) as progress:
-            return fly(
+            found = fly(
                 campaign, goal, device, folder=folder, progress=progress, cluster=spec, timeout=timeout,
                 force_lock=force_lock, tell=tell,
             )  # fmt: skip
+        if timeout is not None and not found.attrs.get("complete", 1):
+            tell(f"stopped by --timeout {timeout:g} s")
+        if goal.precision is not None and (wide := results.wider(found, goal.precision)):
+            limit = f"precision {100 * goal.precision:g} %"
+            tell(f"{limit} is not reached by {wide} within {runs_told(goal.runs)}; allow more --runs")
+        return found
     except KeyboardInterrupt:
         tell(f"everything that was flown is kept; {command('resume', str(folder))} goes on")
         raise

@@ -63,6 +63,7 @@ def compare(
     from dataclasses import replace
 
     from mcrisk import contest, duel
+    from mcrisk.campaign import SCHEMA_VERSION
     from mcrisk.store import Store
 
     spec = workplace(cluster, backend, out)
@@ -90,7 +91,11 @@ def compare(
     told = duel.answer(duel.compare(designs, number, examples=kept, against=against or None))
     if as_json:
         left_out = [{"name": one.name, "reason": one.reason} for one in impossible]
-        print(json.dumps(told | {"impossible": left_out}, allow_nan=False))
+        for design in told["designs"]:  # where replay finds its runs
+            entry, place = found[design["name"]]
+            design |= {"folder": str(entry.folder), "case": place}
+        head = {"schema_version": SCHEMA_VERSION, "seed": entries[0].campaign.seed}
+        print(json.dumps(head | told | {"impossible": left_out}, allow_nan=False))
         return 0
 
     def replay(name: str, run: int) -> str:
@@ -308,4 +313,4 @@ def _say_runs(folder: Path, told: list[dict[str, Any]], require: list[str]) -> N
     if needed:
         more = max(needed)
         options = [part for text in require for part in ("--require", text)]
-        tell(f"about {more} runs would decide: {command('verify', str(folder), *options, '--runs', str(more))}")
+        tell(f"about that many runs would decide: {command('verify', str(folder), *options, '--runs', str(more))}")

@@ -106,7 +106,9 @@ Precision = Annotated[
     str,
     typer.Option(metavar="WIDTH", help='Stop a case at this width of its interval, as in "1 %"; --runs is the most.'),
 ]
-Timeout = Annotated[str, typer.Option(metavar="S", help="Begin no more runs after so many seconds.")]
+Timeout = Annotated[
+    str, typer.Option(metavar="S", help='Begin no more runs after this time, as in 90 (seconds) or "2 h".')
+]
 ForceLock = Annotated[bool, typer.Option("--force-lock", help="Break the lock that a process of another machine left.")]
 
 # -------------------------------------------------------------------------------------------------------------- pieces

@@ -115,7 +115,7 @@ def main() -> None:
         print(json.dumps(measure(*json.loads(options.one))))
         return
     # as a processor core has them (0.5 s of flight), as a GPU has them, and many cases
-    sizes = [(10**power, 1, 700) for power in (5, 6, 7) if 10**power <= options.most / 10]
+    sizes = [(10**power, 1, 700) for power in (5, 6) if 10**power <= options.most]
     sizes += [(10**power, 1, 100_000) for power in (6, 7, 8) if 10**power <= options.most]
     sizes += [(100_000 * cases, cases, 100_000) for cases in (100, 1000, options.cases) if cases <= options.cases]
     rows = [HEADER, ("---",) * len(HEADER)]
