@@ -905,7 +905,7 @@ def test_a_final_look_after_another_is_refused_before_more_is_flown(mcrisk_, no_
     code, _, err = mcrisk_("verify", "x", *require)
 
     assert code == 3
-    assert re.fullmatch(r"about \d+ runs would decide: mcrisk verify x --require '.* @ 0.9' --runs \d+\n", err)
+    assert re.fullmatch(r"about that many runs would decide: mcrisk verify x --require '.* @ 0.9' --runs \d+\n", err)
     for more in ([], ["--runs", "96"]):
         message = "mcrisk: final: expected the first look, got a campaign looked at already after 64 runs; .*"
         check(mcrisk_, no_flights, ["verify", "x", *require, "--final", *more], message, 2)

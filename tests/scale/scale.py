@@ -127,7 +127,7 @@ def main() -> None:
         print("  ".join(f"{name} {value:.4g}" for name, value in found.items()), flush=True)
         rows.append(tuple(FORMATS[name](found[name]) for name in FORMATS))
     if options.write:
-        told = "By `scripts/scale`, with a null kernel and one worker.\n\n"
+        told = "By `scripts/scale`, with a null kernel and one worker; the start of dask is in the last column.\n\n"
         pages.write_block(options.write, "scale", told + "\n".join(f"| {' | '.join(one)} |" for one in rows))
 
 
