@@ -33,7 +33,7 @@ for function, short in (
     (fly.run, "Fly missions through many random worlds; the share that lands."),
     (fly.sweep, "Fly a study: designs along axes of changed parameters."),
     (fly.resume, "Go on with a campaign that was interrupted."),
-    (ask.show, "Show results that are there, or list the shipped missions."),
+    (ask.show, "Show results that are there, or list the shipped missions and studies."),
     (judge.compare, "Tell which of several designs lands more often."),
     (judge.verify, "Judge requirements: PASS, FAIL or UNDECIDED."),
     (judge.export, "Write results as CSV or netCDF."),

@@ -29,10 +29,10 @@ def show(
 ) -> int:
     """Show the results of a folder, or those of a mission that was run without --out.
 
-    Without DIR or MISSION, list the missions that mcrisk brings.
+    Without DIR or MISSION, list the missions and studies that mcrisk brings.
     """
     if not target:
-        return _list_missions(as_json)
+        return _list_shipped(as_json)
     from mcrisk.results import read_results
 
     results = results_of(target, sets, seed)
@@ -87,19 +87,24 @@ def replay(
     show_course(flight, console())
 
 
-def _list_missions(as_json: bool) -> int:
-    """Print name and title of every shipped mission."""
+def _list_shipped(as_json: bool) -> int:
+    """Print name and title of every shipped mission and study."""
     from mcrisk.config import shipped
     from mcrisk.mission import load
+    from mcrisk.study import load_study
 
-    missions = [{"name": name, "title": load(name).title} for name in shipped()]
+    found = {
+        "missions": [{"name": name, "title": load(name).title} for name in shipped()],
+        "studies": [{"name": name, "title": load_study(name).title} for name in shipped("studies")],
+    }
     if as_json:
-        print(json.dumps({"missions": missions}))
+        print(json.dumps(found))
         return 0
     from mcrisk.sheet import table_of
 
-    table = table_of("mission", "title")
-    for one in missions:
-        table.add_row(one["name"], one["title"])
-    console().print(table)
+    for kind, column in (("missions", "mission"), ("studies", "study")):
+        table = table_of(column, "title")
+        for one in found[kind]:
+            table.add_row(one["name"], one["title"])
+        console().print(table)
     return 0

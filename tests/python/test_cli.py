@@ -303,6 +303,7 @@ def test_show_alone_lists_every_shipped_mission_with_its_title(mcrisk):
 
     assert (code, err) == (0, "")
     assert [one["name"] for one in told["missions"]] == shipped()
+    assert [one["name"] for one in told["studies"]] == shipped("studies")
     for one in told["missions"]:
         assert one["title"] == load(one["name"]).title
         assert re.search(rf"^{one['name']} +{re.escape(one['title'])[:40]}", out, re.MULTILINE)
