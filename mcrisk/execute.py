@@ -23,7 +23,8 @@ import numpy as np
 from mcrisk.errors import InfrastructureError, McriskError
 from mcrisk.flight import Result, Work, Worker, fly, hello, identity, lent
 from mcrisk.goal import Goal
-from mcrisk.store import Failure, Store, beyond
+from mcrisk.spans import beyond
+from mcrisk.store import Failure, Store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

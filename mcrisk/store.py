@@ -36,6 +36,7 @@ from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.flight import checksum, landings
 from mcrisk.goal import KEPT_LIMIT, Goal
 from mcrisk.lock import locked
+from mcrisk.spans import beyond, chains, joined
 from mcrisk.tally import Tally, merge
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from mcrisk.flight import Result
 
-__all__ = ["JOURNAL", "RECORDS", "Failure", "Store", "TooLarge", "beyond"]
+__all__ = ["JOURNAL", "RECORDS", "Failure", "Store", "TooLarge"]
 
 JOURNAL, RECORDS = "journal.sqlite", "records"
 JOURNAL_VERSION = 2
@@ -245,7 +246,7 @@ class Store:
         """All of a case is flown: its sums become one row."""
         query = "SELECT first, count, content FROM sums WHERE place = ? ORDER BY first"
         with self._together():
-            for chain in _chains(self._rows(query, (place,))):
+            for chain in chains(self._rows(query, (place,))):
                 if len(chain) > 1:
                     self._join(place, chain, SETTLED)
         del self._loose[place]
@@ -296,7 +297,7 @@ class Store:
     def _strike_unsummed(self) -> None:
         """Batches and sums must cover the same runs: what a lost row left in one of them alone goes."""
         for place in range(len(self.campaign.cases)):
-            noted, summed = (_joined(self._spans(table, place)) for table in ("batches", "sums"))
+            noted, summed = (joined(self._spans(table, place)) for table in ("batches", "sums"))
             for first, stop in (*beyond(noted, summed), *beyond(summed, noted)):
                 self._strike(place, first, stop)
 
@@ -307,10 +308,10 @@ class Store:
     def _fold(self, place: int, level: int = 0) -> None:
         """Join rows of sums of one level that follow each other, where they are many, to rows of the next level."""
         query = "SELECT first, count, content FROM sums WHERE place = ? AND level = ? ORDER BY first"
-        chains = [chain for chain in _chains(self._rows(query, (place, level))) if len(chain) >= FOLD]
-        for chain in chains:
+        many = [chain for chain in chains(self._rows(query, (place, level))) if len(chain) >= FOLD]
+        for chain in many:
             self._join(place, chain, level + 1)
-        if chains:
+        if many:
             self._fold(place, level + 1)
 
     def _join(self, place: int, chain: list[tuple[int, int, bytes]], level: int) -> None:
@@ -349,7 +350,7 @@ class Store:
 
     def reached(self, place: int) -> int:
         """The runs of a case that are flown without a gap from run 0 on."""
-        spans = _joined(self._spans("sums", place))
+        spans = joined(self._spans("sums", place))
         return spans[0][1] if spans and spans[0][0] == 0 else 0
 
     def resolved(self, place: int) -> str:
@@ -549,46 +550,6 @@ def _row_checksum(row: tuple[Any, ...], keep: str, segment: Segment) -> bytes:
     whole = hashlib.sha256(f"{place} {first} {count} {seen} {keep} {chunk} {at} {size} ".encode())
     whole.update((digest or b"-") + landed)
     return whole.digest()
-
-
-def _chains(rows: list[tuple[int, int, bytes]]) -> list[list[tuple[int, int, bytes]]]:
-    """Rows of first, count and content, in order, cut where runs are missing between them."""
-    chains: list[list[tuple[int, int, bytes]]] = []
-    for row in rows:
-        if not chains or chains[-1][-1][0] + chains[-1][-1][1] != row[0]:
-            chains.append([])
-        chains[-1].append(row)
-    return chains
-
-
-def beyond(spans: list[tuple[int, int]], others: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The parts of joined spans that no other one covers.
-
-    >>> beyond([(0, 10), (20, 30)], [(2, 4), (8, 22)])
-    [(0, 2), (4, 8), (22, 30)]
-    """
-    found = []
-    for first, stop in spans:
-        for begin, end in others:
-            if end <= first or begin >= stop:
-                continue
-            if begin > first:
-                found.append((first, begin))
-            first = max(first, end)
-        if first < stop:
-            found.append((first, stop))
-    return found
-
-
-def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans in order, joined where they touch."""
-    joined: list[tuple[int, int]] = []
-    for first, stop in spans:
-        if joined and joined[-1][1] == first:
-            joined[-1] = (joined[-1][0], stop)
-        else:
-            joined.append((first, stop))
-    return joined
 
 
 @contextmanager
