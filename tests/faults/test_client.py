@@ -114,7 +114,9 @@ def interruptions(
                 continue  # it came too late
             figures.longest = max(figures.longest, seconds)
             lines = field.complaints(process)
-            problems = [] if code == 130 or (twice and code == -number) else [f"exit code {code}"]
+            # Python ends itself by SIGINT where the second signal meets its own end; a shell tells 130 of both
+            ended = code == 130 or (twice and code in (-number, -signal.SIGINT))
+            problems = [] if ended else [f"exit code {code}"]
             problems += [] if seconds < (3 if twice else 10) else [f"{seconds:.1f} s"]
             if any(re.search("Traceback|Error", line) for line in lines):
                 problems.append(" | ".join(lines)[:2000])
