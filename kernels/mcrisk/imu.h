@@ -91,15 +91,23 @@ MCR_FN ImuMemory drift(Imu const& imu, ImuMemory const& memory, Draws const& dra
     return next;
 }
 
-/// Whole multiples of a quantum in a value; the value itself if the quantum is zero.
-MCR_FN real quantised(real value, real quantum) {
-    real const safe = select(quantum > real(0), quantum, real(1));
-    real const whole = real_of(to_int(absolute(value) / safe + real(0.5), 0, 4194303)) * safe;
-    return select(quantum > real(0), select(value < real(0), -whole, whole), value);
+namespace detail {
+
+MCR_FN real nearest_multiple(real value, real quantum, real inverse) {
+    real const whole = real_of(to_int(absolute(value) * inverse + real(0.5), 0, 4194303)) * quantum;
+    return select(value < real(0), -whole, whole);
 }
 
+}  // namespace detail
+
+/// The nearest whole multiples of a quantum; the value itself if the quantum is zero.
 MCR_FN Vec3 quantised(Vec3 const& value, real quantum) {
-    return Vec3{quantised(value.x, quantum), quantised(value.y, quantum), quantised(value.z, quantum)};
+    bool const coarse = quantum > real(0);
+    real const safe = select(coarse, quantum, real(1));
+    real const inverse = real(1) / safe;
+    Vec3 const whole{detail::nearest_multiple(value.x, safe, inverse), detail::nearest_multiple(value.y, safe, inverse),
+                     detail::nearest_multiple(value.z, safe, inverse)};
+    return select(coarse, whole, value);
 }
 
 MCR_FN Vec3 limited(Vec3 const& value, real limit) {
