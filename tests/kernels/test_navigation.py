@@ -215,8 +215,8 @@ def test_strapdown_repeats_the_truth_from_perfect_increments(probe):
     for (int tick = 0; tick < 6000; ++tick) {
         truth.angle_B = truth.velocity_B = Vec3{0, 0, 0};
         for (int index = 0; index < 2; ++index)
-            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick, index,
-                      2);
+            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick,
+                      index, 2);
         integrate_increments(estimate, memory, world.gravity, Increments{truth.angle_B, truth.velocity_B});
     }
     """
@@ -390,7 +390,8 @@ def use_range(probe):
     Altimeter const altimeter = altimeter_of(beam_B, noise, 0);
     Estimate estimate = estimate_of(position_S, Vec3{0, 0, 0}, identity());
     NavigationMemory memory = memory_of(channels);
-    Verdict const verdict = use_range(estimate, memory, navigation, altimeter, level(), gravity, Range{1, distance}, false);
+    Verdict const verdict =
+        use_range(estimate, memory, navigation, altimeter, level(), gravity, Range{1, distance}, false);
     real const height = sphere_height(gravity.radius, estimate.position_S);
     real const predicted = sphere_distance(gravity, 0, estimate.position_S, beam_B);
     """
@@ -818,8 +819,8 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
         truth.omega_BN_B = Vec3{0, braking ? real(0.00147667) : slewing ? real(0.0870) : real(0), 0};
         truth.angle_B = truth.velocity_B = Vec3{0, 0, 0};
         for (int index = 0; index < 2; ++index)
-            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick, index,
-                      2);
+            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick,
+                      index, 2);
         truth.clearance = ground_clearance(world.terrain, world.gravity, truth.position_S, false);
         real spare;
         Increments const increments =
@@ -827,9 +828,9 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
         Vec3 const force_S = integrate_increments(estimate, memory, world.gravity, increments);
         int const ticks = tick > 0 ? covariance_ticks : 1;
         if (tick % covariance_ticks == 0)
-            propagate_covariance(memory, navigation, imu, world.gravity, estimate.position_S, estimate.velocity_S, force_S,
-                                 rotate_inverse(estimate.q_BS, Vec3{0, 0, 1}), real_of(ticks) * norm(increments.angle_B),
-                                 tick, ticks);
+            propagate_covariance(memory, navigation, imu, world.gravity, estimate.position_S, estimate.velocity_S,
+                                 force_S, rotate_inverse(estimate.q_BS, Vec3{0, 0, 1}),
+                                 real_of(ticks) * norm(increments.angle_B), tick, ticks);
         if (tick % 2 == 0) {
             Range const range = measure_range(world.altimeter, world.terrain, world.gravity, Faults{}, Struck{},
                                               truth.position_S, truth.q_BS, draws, tick, false);

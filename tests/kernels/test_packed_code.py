@@ -59,8 +59,8 @@ def test_every_block_is_packed(listing):
 def test_a_tile_executes_about_a_tenth_less_than_is_counted(listing, counting):
     """Flop of the packed instructions against those of counting.h: what a tick of the coast costs, no sensor in reach.
 
-    The README says so beside the share of the peak. Guidance and covariance run every fifth tick, `look` every second, drift every
-    tenth; the truth takes two steps a tick.
+    The README says so beside the share of the peak. Guidance and covariance run every fifth tick, `look` every second,
+    drift every tenth; the truth takes two steps a tick.
     """
     register, blocks = listing
 

@@ -194,13 +194,17 @@ def test_a_designed_lander_flies_without_hand_tuning(mission, backend, stated):
 )
 @pytest.mark.parametrize("name", sorted(config.shipped("missions")))
 def test_every_braking_law_lands_every_shipped_mission(name, law, gain, backend):
-    """Without chance and with perfect navigation, on the ignition point that the designer finds for the law."""
+    """Without chance and with perfect navigation, on the ignition point that the designer finds for the law.
+
+    Attitude moves to and fro in its dead band to the end: what horizontal speed that leaves depends on its phase, from
+    0.04 to 0.10 m/s for the same lander flown in 2 to 16 steps a tick. Half as much again is the bound.
+    """
     stated = {"guidance.braking_law": law, "guidance.apollo_gain": float(gain)}
     _, flight = _flown(load(name).replace(stated), backend)
 
     assert flight.outcome == "success"
     assert flight.descent_rate < 1
-    assert flight.horizontal_speed < 0.1
+    assert flight.horizontal_speed < 0.15
     assert flight.miss_distance < 500
 
 
