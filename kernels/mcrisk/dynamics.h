@@ -16,7 +16,7 @@ struct Lagged {
 
 MCR_FN Lagged lagged(real now, real wanted, real decay, real mean) {
     real const gap = now - wanted;
-    return Lagged{wanted + gap * decay, wanted + gap * mean};
+    return Lagged{fused(gap, decay, wanted), fused(gap, mean, wanted)};
 }
 
 /// Thrust, torque and flow over sub-step `index` of `count`; advances the lags in `engines`.
@@ -55,13 +55,13 @@ MCR_FN Push burn(World const& world, Pace const& pace, Struck const& struck, Eng
     // forces and torques
     Vec3 const main_B = main_force * tilted_axis(main.misalign_x, main.misalign_y);
     Vec3 const ring_B = ring_force * tilted_axis(cluster.misalign_x, cluster.misalign_y);
-    Vec3 const arm_main{main.offset_x, main.offset_y, real(0)};
     real const one = select(lost, ring_force * pace.others, real(0));
     // torque comes with the thrust that gives it, evenly over the tick
     real const given = select(wet, scale_all * count_left * cluster.thrust, real(0));
     real const steer = given * command.ring_inverse;
-    Vec3 torque_B = cross(arm_main, main_B) +
-                          Vec3{steer * command.torque_B.x, steer * command.torque_B.y + one * cluster.radius, real(0)};
+    Vec3 const torque_B{fused(steer, command.torque_B.x, main.offset_y * main_B.z),
+                        fused(steer, command.torque_B.y, one * cluster.radius) - main.offset_x * main_B.z,
+                        main.offset_x * main_B.y - main.offset_y * main_B.x};
 
     engines.main = thrust.end;
     engines.cluster = ring.end;
@@ -114,10 +114,10 @@ MCR_FN void propagate(World const& world, Pace const& pace, Struck const& struck
     Vec3 const inertia_rate = (-push.flow * pace.tank) * (world.vehicle.inertia_full - world.vehicle.inertia_dry);
     Vec3 const omega = truth.omega_BN_B;
     Vec3 const alpha = scale(inverse, torque_B - cross(omega, scale(inertia, omega)) - scale(inertia_rate, omega));
-    Vec3 const omega_middle = omega + half * alpha;
+    Vec3 const omega_middle = fused(half, alpha, omega);
     Vec3 const alpha_middle =
         scale(inverse, torque_B - cross(omega_middle, scale(inertia, omega_middle)) - scale(inertia_rate, omega_middle));
-    truth.omega_BN_B = omega + step * alpha_middle;
+    truth.omega_BN_B = fused(step, alpha_middle, omega);
     Vec3 const spin_B = rotate(truth.q_BS, world.gravity.rotation_rate * world.gravity.pole_S);
     Vec3 const turn_B = step * (omega_middle - spin_B);
     Quat const q_middle = turn_by(truth.q_BS, truth.q_rest, turn_B);
@@ -126,17 +126,17 @@ MCR_FN void propagate(World const& world, Pace const& pace, Struck const& struck
     Vec3 const felt_B = (real(1) / mass_middle) * push.force_B;
     Vec3 const felt_S = rotate_inverse(q_middle, felt_B);
     Vec3 const start_S = truth.velocity_S;
-    Vec3 const middle_S = truth.position_S + half * start_S;
+    Vec3 const middle_S = fused(half, start_S, truth.position_S);
     Vec3 const pulled = felt_S + truth.anomaly_S + gravitation(world.gravity, middle_S);
-    Vec3 const velocity_middle = start_S + half * (pulled + inertial_acceleration(world.gravity, middle_S, start_S));
+    Vec3 const velocity_middle = fused(half, pulled + inertial_acceleration(world.gravity, middle_S, start_S), start_S);
     Vec3 const acceleration = pulled + inertial_acceleration(world.gravity, middle_S, velocity_middle);
     add_compensated(truth.velocity_S, truth.velocity_rest, step * acceleration);
-    add_compensated(truth.position_S, truth.position_rest, step * (start_S + half * acceleration));
+    add_compensated(truth.position_S, truth.position_rest, step * fused(half, acceleration, start_S));
 
     // what the inertial unit integrates
-    truth.angle_B = truth.angle_B + step * omega_middle;
-    truth.velocity_B = truth.velocity_B + step * felt_B;
-    truth.engines.delta_v += step * norm(felt_B);
+    truth.angle_B = fused(step, omega_middle, truth.angle_B);
+    truth.velocity_B = fused(step, felt_B, truth.velocity_B);
+    truth.engines.delta_v = fused(step, norm(felt_B), truth.engines.delta_v);
 }
 
 }  // namespace mcr

@@ -88,13 +88,13 @@ MCR_FN Vec3 integrate_increments(Estimate& estimate, NavigationMemory& memory, G
     Vec3 const turn_B = increments.angle_B - spin_B;
     Quat const q_middle = turn_by(estimate.q_BS, memory.q_rest, turn_B);
     Vec3 const axis_S = rotate_inverse(q_middle, Vec3{real(0), real(0), real(1)});
-    Vec3 const push_S = rotate_inverse(q_middle, increments.velocity_B) + (estimate.thrust_bias * tick_period) * axis_S;
+    Vec3 const push_S = fused(estimate.thrust_bias * tick_period, axis_S, rotate_inverse(q_middle, increments.velocity_B));
     Vec3 const start_S = estimate.velocity_S;
-    Vec3 const middle_S = estimate.position_S + (real(0.5) * tick_period) * start_S;
-    Vec3 const free_S = believed_acceleration(gravity, middle_S, start_S + real(0.5) * push_S);
-    Vec3 const change_S = push_S + tick_period * free_S;
+    Vec3 const middle_S = fused(real(0.5) * tick_period, start_S, estimate.position_S);
+    Vec3 const free_S = believed_acceleration(gravity, middle_S, fused(real(0.5), push_S, start_S));
+    Vec3 const change_S = fused(tick_period, free_S, push_S);
     add_compensated(estimate.velocity_S, memory.velocity_rest, change_S);
-    add_compensated(estimate.position_S, memory.position_rest, tick_period * (start_S + real(0.5) * change_S));
+    add_compensated(estimate.position_S, memory.position_rest, tick_period * fused(real(0.5), change_S, start_S));
     return (real(1) / tick_period) * push_S;
 }
 
