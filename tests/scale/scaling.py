@@ -5,7 +5,8 @@
     workers   1 and 2 of this machine with the real kernel; 10, 100 and 1000 simulated ones at a real `dask scheduler`
 
 Every size is flown in a process of its own (measures.py). One JSON object a line on stdout: what was measured, then the
-lines, then what they foretell; the lines and the conclusions in words on stderr.
+lines, then what they foretell; the lines and the conclusions in words on stderr. `--from` reads the figures of such a
+file instead, to foretell for another rate of a GPU.
 """
 
 from __future__ import annotations
@@ -68,9 +69,26 @@ def measured(series: str, name: str, *values: Any) -> dict[str, Any]:
 
 
 def printed(found: dict[str, Any]) -> dict[str, Any]:
-    """Figures as a JSON line with when, where and of what they are."""
-    print(json.dumps(found | facts(), allow_nan=False), flush=True)
-    return found
+    """Figures as a JSON line with when, where and of what they are, unless they say so."""
+    whole = found | {name: value for name, value in facts().items() if name not in found}
+    print(json.dumps(whole, allow_nan=False), flush=True)
+    return whole
+
+
+def recorded(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """What an earlier command printed, by series, less its lines and what they foretold."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for text in path.read_text().splitlines():
+        one = json.loads(text)
+        found.setdefault(one["series"], []).append(one)
+    return {name: rows for name, rows in found.items() if name not in ("line", "foretold")}
+
+
+def origin(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """When, where and of what the last of these figures are."""
+    names = ("date", "device", "cores", "versions", "kernel_digest")
+    last = next(reversed(found.values()), [{}])[-1]
+    return {name: last[name] for name in names if name in last}
 
 
 def facts() -> dict[str, Any]:
@@ -129,13 +147,11 @@ def gathered(number: int, ready: str, seconds: float) -> Iterator[tuple[str, int
 def over_runs(most: float, ready: dict[int, str]) -> dict[str, list[dict[str, Any]]]:
     """One case of more and more runs: the real kernel, then the null kernel in batches of each size."""
     tell("runs: the real kernel")
-    found = {"real": [measured("runs, real kernel", "real", runs) for runs in REAL if runs <= most]}
+    found = {"real": [measured("real", "real", runs) for runs in REAL if runs <= most]}
     for batch, sizes in SIZES.items():
         tell(f"runs: a null kernel, batches of {batch}")
-        null_kernel = "runs, null kernel"
-        found[f"{batch}"] = [
-            measured(null_kernel, "null", size, 1, batch, ready[batch]) for size in sizes if size <= most
-        ]
+        of_batch = f"null {batch}"
+        found[of_batch] = [measured(of_batch, "null", size, 1, batch, ready[batch]) for size in sizes if size <= most]
     return found
 
 
@@ -148,15 +164,15 @@ def over_cases(most: int, ready: dict[int, str]) -> dict[str, list[dict[str, Any
 def over_workers(most: int, seconds: float, ready: dict[int, str]) -> dict[str, list[dict[str, Any]]]:
     """The real kernel on one core and on all; simulated workers; and what a real worker does beside its flight."""
     tell("workers: the real kernel on one core and on all")
-    found = {"cores": [measured("workers, real kernel", "cores", 12.0)]}
-    found["worker"] = [measured("worker beside its device", "worker", GPU)]
+    found = {"cores": [measured("cores", "cores", 12.0)]}
+    found["worker"] = [measured("worker", "worker", GPU)]
     crowds = [(number, seconds, max(ROUNDS * number, LEAST)) for number in CROWDS if number <= most]
     for number, takes, batches in (*crowds, LONG):
         tell(f"workers: {number} simulated, at a scheduler, {batches} batches")
         with gathered(number, ready[GPU], takes) as (address, scheduler, crew):
             values = number, takes, batches, address, scheduler, crew
             series = "long" if (number, takes, batches) == LONG else "crowd"
-            found.setdefault(series, []).append(measured("workers, simulated", "crowd", *values))
+            found.setdefault(series, []).append(measured(series, "crowd", *values))
     return found
 
 
@@ -168,7 +184,7 @@ LINES = (
     ("real", "time of a campaign with the real kernel", "runs", "wall_s", "s"),
     ("real", "peak memory with the real kernel", "runs", "peak_rss_mb", "MB"),
     *(
-        (f"{batch}", f"{what}, batches of {batch} runs", "batches", of, unit)
+        (f"null {batch}", f"{what}, batches of {batch} runs", "batches", of, unit)
         for batch in SIZES
         for what, of, unit in NULL_LINES
     ),
@@ -200,7 +216,9 @@ def fitted(found: dict[str, list[dict[str, Any]]]) -> dict[tuple[str, str], tupl
                 f"off by {100 * one.departure:.2g} % at most, {one.points} points"
             )
             lines[series, of] = one, text
-            printed({"series": "line", "what": what, "over": over, "of": of, "unit": unit, **asdict(one)})
+            printed(
+                {"series": "line", "what": what, "over": over, "of": of, "unit": unit, **asdict(one), **origin(found)}
+            )
     return lines
 
 
@@ -208,10 +226,12 @@ def costs(found: dict[str, list[dict[str, Any]]], lines: dict[tuple[str, str], t
     """What a batch of so many runs costs with as many workers as were simulated."""
     crowd, own = found["crowd"][-1], found["worker"][0]
     long = found["long"][0]
-    largest = max((size for size in SIZES if (f"{size}", "reopen_s") in lines), default=None)
+    largest = max((size for size in SIZES if (f"null {size}", "reopen_s") in lines), default=None)
     reopened = max(lines[f"{largest}", "reopen_s"][0].slope, 0.0) if largest else 0.0
     journal = [
-        (size, 1e6 * lines[f"{size}", "journal_mb"][0].slope) for size in SIZES if (f"{size}", "journal_mb") in lines
+        (size, 1e6 * lines[f"null {size}", "journal_mb"][0].slope)
+        for size in SIZES
+        if (f"null {size}", "journal_mb") in lines
     ]
     kept = line([*journal[:-1], (GPU, crowd["journal_bytes_per_batch"])]) if len(journal) > 1 else None
     share = batch / own["batch"]  # tallies and landing bits grow with the runs, the client's work hardly does
@@ -287,9 +307,9 @@ def table(header: Sequence[str], formats: dict[str, Callable[[Any], str]], rows:
 
 def markdown(found: dict[str, list[dict[str, Any]]], lines: Sequence[str], told: Sequence[str], typed: str) -> str:
     """The block of the README."""
-    what, crowd, two = facts(), found["crowd"][-1], found["cores"][0]
+    crowd, two, what = found["crowd"][-1], found["cores"][0], origin(found)
     versions = ", ".join(f"{name} {version}" for name, version in what["versions"].items())
-    rows = [one for batch in SIZES for one in found[f"{batch}"]] + found["cases"]
+    rows = [one for batch in SIZES for one in found[f"null {batch}"]] + found["cases"]
     return "\n\n".join([
         f"By `{typed}` on {what['cores']} cores of {what['device']}, {what['date']}; {versions}, kernels "
         f"{what['kernel_digest'][:8]}. A null kernel whose results have their true size, one worker; the start of dask "
@@ -315,9 +335,14 @@ def main() -> None:
     parser.add_argument("--gpu-rate", type=float, help="runs/s of one GPU, as measured; without it 5e5 is assumed")
     parser.add_argument("--gpus", type=int, default=1000, help="GPUs to foretell for (1000)")
     parser.add_argument("--runs", type=float, default=1e12, help="runs to foretell (1e12)")
+    parser.add_argument(
+        "--from", type=Path, dest="recorded", metavar="FILE", help="of lines printed before: measure nothing"
+    )
     parser.add_argument("--write", type=Path, metavar="PAGE.md", help="put it into this page, between its scale marks")
     options = parser.parse_args()
     parts = options.parts or list(PARTS)
+    if options.recorded and options.parts:
+        parser.error("--from takes no parts")
     if unknown := [one for one in parts if one not in PARTS]:
         parser.error(f"{unknown[0]}: expected {', '.join(PARTS)}")
     if options.write:
@@ -325,7 +350,7 @@ def main() -> None:
             parser.error("--write takes all parts")
         pages.block(options.write, "scale")
     typed = shlex.join([*COMMAND.split(), *sys.argv[1:]])
-    found = gauged(parts, options)
+    found = recorded(options.recorded) if options.recorded else gauged(parts, options)
     lines = fitted(found)
     words = [text for _, text in lines.values()]
     told = [text for batch in batches_of(options) for text in foretell(found, lines, batch, options)]
@@ -373,7 +398,7 @@ def foretell(
         costs(found, lines, batch), options.runs, options.gpus, options.gpu_rate or ASSUMED_RATE, batch,
         psutil.virtual_memory().total,
     )  # fmt: skip
-    printed({"series": "foretold", "gpu_rate_assumed": options.gpu_rate is None, **told})
+    printed({"series": "foretold", "gpu_rate_assumed": options.gpu_rate is None, **told, **origin(found)})
     return [conclusions(told, options.gpu_rate is None)]
 
 

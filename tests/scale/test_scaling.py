@@ -136,7 +136,7 @@ def test_a_campaign_of_ready_results_is_measured_in_a_process_of_its_own(records
     assert command[0] == sys.executable
     assert (found["runs"], found["batches"], found["cases"]) == (2000, 3, 1)
     assert found.keys() >= scaling.FORMATS.keys()
-    assert found.keys() >= {of for series, _, _, of, _ in scaling.LINES if series == "700"}
+    assert found.keys() >= {of for series, _, _, of, _ in scaling.LINES if series == "null 700"}
 
 
 @pytest.mark.parametrize("cases", [1, 10, 100, 1000])
@@ -159,6 +159,19 @@ def test_lines_and_foretelling_need_the_figures_they_name(capsys):
     )
     assert all({"series", "slope", "intercept", "departure", "device", "versions", "kernel_digest"} <= one.keys()
                for one in printed)  # fmt: skip
+
+
+def test_figures_that_were_printed_are_read_back(tmp_path, capsys):
+    """Less lines and conclusions, which are made anew; these say of which machine and day the figures are."""
+    rows = [{"series": "real", "runs": runs, "wall_s": 1 + runs / 100, "peak_rss_mb": 200.0, "date": "2001-02-03"}
+            for runs in (100, 1000)]  # fmt: skip
+    path = tmp_path / "printed"
+    path.write_text("".join(json.dumps(one) + "\n" for one in [*rows, {"series": "line"}, {"series": "foretold"}]))
+    found = scaling.recorded(path)
+    scaling.fitted(found)
+
+    assert found == {"real": rows}
+    assert {json.loads(one)["date"] for one in capsys.readouterr().out.splitlines()} == {"2001-02-03"}
 
 
 def test_examples_in_the_docstrings_are_true():
