@@ -202,6 +202,14 @@ LINES = (
     ("crowd", "scheduler's memory", "workers", "scheduler_rss_mb", "MB"),
 )
 
+SHOWN = {
+    ("real", "wall_s"), (f"null {CORE}", "client_cpu_s"), (f"null {CORE}", "peak_rss_mb"),
+    (f"null {GPU}", "journal_mb"),
+    ("cases", "state_cpu_s"), ("cases", "client_cpu_s"), ("cases", "journal_mb"), ("cases", "peak_rss_with_dataset_mb"),
+    ("crowd", "greet_s"), ("crowd", "client_ms_per_batch"), ("crowd", "scheduler_ms_per_batch"),
+    ("crowd", "peak_rss_mb"), ("crowd", "scheduler_rss_mb"),
+}  # fmt: skip  # lines of the page; all are printed
+
 
 def fitted(found: dict[str, list[dict[str, Any]]]) -> dict[tuple[str, str], tuple[Line, str]]:
     """The straight lines, and each in words, by series and what is measured."""
@@ -357,7 +365,8 @@ def main() -> None:
     for text in (*words, *told):
         tell(text)
     if options.write:
-        pages.write_block(options.write, "scale", markdown(found, words, told, typed))
+        shown = [text for which, (_, text) in lines.items() if which in SHOWN]
+        pages.write_block(options.write, "scale", markdown(found, shown, told, typed))
 
 
 def gauged(parts: Sequence[str], options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
