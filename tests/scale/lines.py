@@ -99,6 +99,7 @@ def foretold(
         "memory_bytes": held,
         "journal_bytes": kept,
         "network_bytes": batches * costs.network_bytes,
+        "network_bytes_per_s": batches * costs.network_bytes / flight,
         "limits": {
             name: {"needs": needs, "has": has, "unit": unit, "load": loads[name]}
             for name, (needs, has, unit) in limits.items()

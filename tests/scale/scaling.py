@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -44,7 +43,7 @@ CORE, MANY = 700, 100_000  # [run] of a batch: half a second of a core, and of a
 SIZES = {
     CORE: (10**3, 10**4, 10**5, 10**6, 10**7),
     MANY: (10**6, 10**7, 10**8, 10**9),
-    GPU: (10 * GPU, 95 * GPU, 953 * GPU),
+    GPU: (10 * GPU, 30 * GPU, 95 * GPU, 953 * GPU),
 }  # [run]
 REAL = (10**3, 10**4, 10**5)  # [run] with the real kernel
 CASES = (1, 10, 100, 1000, 10_000)
@@ -221,7 +220,7 @@ def fitted(found: dict[str, list[dict[str, Any]]]) -> dict[tuple[str, str], tupl
             sign = "-" if one.slope < 0 else "+"
             text = (
                 f"{what} [{unit}] = {one.intercept:.3g} {sign} {abs(one.slope):.3g} * {over}, "
-                f"off by {100 * one.departure:.2g} % at most, {one.points} points"
+                f"off by {100 * round(one.departure, 4):.2g} % at most, {one.points} points"
             )
             lines[series, of] = one, text
             printed(
@@ -234,27 +233,24 @@ def costs(found: dict[str, list[dict[str, Any]]], lines: dict[tuple[str, str], t
     """What a batch of so many runs costs with as many workers as were simulated."""
     crowd, own = found["crowd"][-1], found["worker"][0]
     long = found["long"][0]
-    largest = max((size for size in SIZES if (f"null {size}", "reopen_s") in lines), default=None)
-    reopened = max(lines[f"{largest}", "reopen_s"][0].slope, 0.0) if largest else 0.0
-    journal = [
-        (size, 1e6 * lines[f"null {size}", "journal_mb"][0].slope)
-        for size in SIZES
-        if (f"null {size}", "journal_mb") in lines
-    ]
-    kept = line([*journal[:-1], (GPU, crowd["journal_bytes_per_batch"])]) if len(journal) > 1 else None
+    journal, looked = (
+        [(size, lines[f"null {size}", of][0].slope) for size in SIZES if (f"null {size}", of) in lines]
+        for of in ("journal_mb", "reopen_s")
+    )
+    kept = [*((size, 1e6 * slope) for size, slope in journal if size < GPU), (GPU, crowd["journal_bytes_per_batch"])]
     share = batch / own["batch"]  # tallies and landing bits grow with the runs, the client's work hardly does
     return Costs(
         client_seconds=crowd["client_ms_per_batch"] / 1e3,
         scheduler_seconds=crowd["scheduler_ms_per_batch"] / 1e3,
         worker_seconds=own["worker_cpu_s"] * share,
-        journal_bytes=kept.at(batch) if kept else crowd["journal_bytes_per_batch"] * share,
+        journal_bytes=line(kept).at(batch) if len(kept) > 1 else crowd["journal_bytes_per_batch"] * share,
         network_bytes=2 * (own["sent_bytes"] + own["content_bytes"] + own["landed_bytes"] * share),
         client_bytes=max(long["client_bytes_per_batch"], 0.0),
         scheduler_bytes=max(long["scheduler_bytes_per_batch"], 0.0),
         client_memory=crowd["peak_rss_mb"] * MB,
         scheduler_memory=crowd["scheduler_rss_mb"] * MB,
         greet_seconds=crowd["greet_s"],
-        resume_seconds=reopened,
+        resume_seconds=max(line(looked).at(batch), 0.0) if len(looked) > 1 else 0.0,
     )
 
 
@@ -275,7 +271,8 @@ def conclusions(told: dict[str, Any], assumed: bool) -> str:
         f"client and scheduler keep up with {told['gpus_of_one_client']:.3g} such GPUs, or with all of them in batches "
         f"of {told['batch_that_fits']:.2g} runs; as it is, the campaign takes {amount(told['least_s'], 's')}. Needed: "
         f"{limits}. "
-        f"The scheduler moves {amount(told['network_bytes'], 'byte')}; all workers are greeted in "
+        f"The scheduler moves {amount(told['network_bytes'], 'byte')}, {amount(told['network_bytes_per_s'], 'byte')} in "
+        f"a second of flight; all workers are greeted in "
         f"{amount(told['greet_s'], 's')}; to look through the journal once more takes {amount(told['resume_s'], 's')}."
     )
 
@@ -313,13 +310,13 @@ def table(header: Sequence[str], formats: dict[str, Callable[[Any], str]], rows:
     return "\n".join(f"| {' | '.join(one)} |" for one in shown)
 
 
-def markdown(found: dict[str, list[dict[str, Any]]], lines: Sequence[str], told: Sequence[str], typed: str) -> str:
+def markdown(found: dict[str, list[dict[str, Any]]], lines: Sequence[str], told: Sequence[str]) -> str:
     """The block of the README."""
     crowd, two, what = found["crowd"][-1], found["cores"][0], origin(found)
     versions = ", ".join(f"{name} {version}" for name, version in what["versions"].items())
     rows = [one for batch in SIZES for one in found[f"null {batch}"]] + found["cases"]
     return "\n\n".join([
-        f"By `{typed}` on {what['cores']} cores of {what['device']}, {what['date']}; {versions}, kernels "
+        f"By `{COMMAND}` on {what['cores']} cores of {what['device']}, {what['date']}; {versions}, kernels "
         f"{what['kernel_digest'][:8]}. A null kernel whose results have their true size, one worker; the start of dask "
         f"is in the last column, the dataset in the memory.",
         table(HEADER, FORMATS, rows),
@@ -357,7 +354,6 @@ def main() -> None:
         if set(parts) != set(PARTS):
             parser.error("--write takes all parts")
         pages.block(options.write, "scale")
-    typed = shlex.join([*COMMAND.split(), *sys.argv[1:]])
     found = recorded(options.recorded) if options.recorded else gauged(parts, options)
     lines = fitted(found)
     words = [text for _, text in lines.values()]
@@ -366,7 +362,7 @@ def main() -> None:
         tell(text)
     if options.write:
         shown = [text for which, (_, text) in lines.items() if which in SHOWN]
-        pages.write_block(options.write, "scale", markdown(found, shown, told, typed))
+        pages.write_block(options.write, "scale", markdown(found, shown, told))
 
 
 def gauged(parts: Sequence[str], options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:

@@ -74,6 +74,7 @@ def test_what_breaks_first_is_what_is_missing_most():
     assert (told["flight_s"], told["batches"], told["batches_per_s"]) == (1000, 1e6, 1000)
     assert (told["client_s"], told["scheduler_s"], told["worker_s"]) == (4000, 2000, 500)
     assert (told["journal_bytes"], told["network_bytes"]) == (100e9, 250e9)
+    assert told["network_bytes_per_s"] == 250e6
     assert told["memory_bytes"] == 4e9
     assert told["resume_s"] == pytest.approx(100)
     assert {name: one["load"] for name, one in told["limits"].items()} == pytest.approx({
