@@ -271,8 +271,8 @@ def conclusions(told: dict[str, Any], assumed: bool) -> str:
         f"client and scheduler keep up with {told['gpus_of_one_client']:.3g} such GPUs, or with all of them in batches "
         f"of {told['batch_that_fits']:.2g} runs; as it is, the campaign takes {amount(told['least_s'], 's')}. Needed: "
         f"{limits}. "
-        f"The scheduler moves {amount(told['network_bytes'], 'byte')}, {amount(told['network_bytes_per_s'], 'byte')} in "
-        f"a second of flight; all workers are greeted in "
+        f"The scheduler moves {amount(told['network_bytes'], 'byte')}, "
+        f"{amount(told['network_bytes_per_s'], 'byte')} in a second of flight; all workers are greeted in "
         f"{amount(told['greet_s'], 's')}; to look through the journal once more takes {amount(told['resume_s'], 's')}."
     )
 
