@@ -229,8 +229,10 @@ def fitted(found: dict[str, list[dict[str, Any]]]) -> dict[tuple[str, str], tupl
     return lines
 
 
-def costs(found: dict[str, list[dict[str, Any]]], lines: dict[tuple[str, str], tuple[Line, str]], batch: int) -> Costs:
-    """What a batch of so many runs costs with as many workers as were simulated."""
+def costs(
+    found: dict[str, list[dict[str, Any]]], lines: dict[tuple[str, str], tuple[Line, str]], batch: int, gpus: int
+) -> Costs:
+    """What a batch of so many runs costs; what grows with the workers is that of their line, where they are others."""
     crowd, own = found["crowd"][-1], found["worker"][0]
     long = found["long"][0]
     journal, looked = (
@@ -239,6 +241,11 @@ def costs(found: dict[str, list[dict[str, Any]]], lines: dict[tuple[str, str], t
     )
     kept = [*((size, 1e6 * slope) for size, slope in journal if size < GPU), (GPU, crowd["journal_bytes_per_batch"])]
     share = batch / own["batch"]  # tallies and landing bits grow with the runs, the client's work hardly does
+
+    def of_workers(name: str) -> float:
+        straight = ("crowd", name) in lines and gpus != crowd["workers"]
+        return float(max(lines["crowd", name][0].at(gpus), 0.0) if straight else crowd[name])
+
     return Costs(
         client_seconds=crowd["client_ms_per_batch"] / 1e3,
         scheduler_seconds=crowd["scheduler_ms_per_batch"] / 1e3,
@@ -247,9 +254,9 @@ def costs(found: dict[str, list[dict[str, Any]]], lines: dict[tuple[str, str], t
         network_bytes=2 * (own["sent_bytes"] + own["content_bytes"] + own["landed_bytes"] * share),
         client_bytes=max(long["client_bytes_per_batch"], 0.0),
         scheduler_bytes=max(long["scheduler_bytes_per_batch"], 0.0),
-        client_memory=crowd["peak_rss_mb"] * MB,
-        scheduler_memory=crowd["scheduler_rss_mb"] * MB,
-        greet_seconds=crowd["greet_s"],
+        client_memory=of_workers("peak_rss_mb") * MB,
+        scheduler_memory=of_workers("scheduler_rss_mb") * MB,
+        greet_seconds=of_workers("greet_s"),
         resume_seconds=max(line(looked).at(batch), 0.0) if len(looked) > 1 else 0.0,
     )
 
@@ -400,7 +407,7 @@ def foretell(
     if not found.get("crowd"):
         return []
     told = foretold(
-        costs(found, lines, batch), options.runs, options.gpus, options.gpu_rate or ASSUMED_RATE, batch,
+        costs(found, lines, batch, options.gpus), options.runs, options.gpus, options.gpu_rate or ASSUMED_RATE, batch,
         psutil.virtual_memory().total,
     )  # fmt: skip
     printed({"series": "foretold", "gpu_rate_assumed": options.gpu_rate is None, **told, **origin(found)})
