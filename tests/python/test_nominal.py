@@ -196,8 +196,9 @@ def test_a_designed_lander_flies_without_hand_tuning(mission, backend, stated):
 def test_every_braking_law_lands_every_shipped_mission(name, law, gain, backend):
     """Without chance and with perfect navigation, on the ignition point that the designer finds for the law.
 
-    Attitude moves to and fro in its dead band to the end, and what that leaves depends on its phase: for the small lander
-    with the quadratic law, flown in 2 to 16 steps a tick, 0.06 to 0.10 m/s and a miss of 440 to 505 m. The bounds are wider.
+    Attitude moves to and fro in its dead band to the end, and what that leaves depends on its phase: for the small
+    lander with the quadratic law, flown in 2 to 16 steps a tick, 0.06 to 0.10 m/s and a miss of 440 to 505 m. The
+    bounds are wider.
     """
     stated = {"guidance.braking_law": law, "guidance.apollo_gain": float(gain)}
     _, flight = _flown(load(name).replace(stated), backend)
