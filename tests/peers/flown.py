@@ -12,14 +12,13 @@ import numpy as np
 from peers import arc
 
 from mcrisk import mission, nominal, params
-from mcrisk.backends import build, ondemand
+from mcrisk.backends import build, nvrtc, ondemand
 from mcrisk.backends.cpu import processor_flags, variant_for
-from mcrisk.backends.nvrtc import cache_folder, digest_of
 from mcrisk.errors import InfrastructureError
 from mcrisk.native import kernel_digest, kernel_folder
 from mcrisk.schema import load_schema
 
-__all__ = ["ArcLibrary", "arc_params"]
+__all__ = ["ArcLibrary", "arc_params", "gpu_source"]
 
 HERE = Path(__file__).parent
 TICKS = 10 * arc.DURATION
@@ -36,8 +35,8 @@ class ArcLibrary:
         self.build = f"{ondemand.name_of(command)} {self.variant}"
         line = [*command, *flags, "-fPIC", f"-I{kernel_folder()}", f"-I{HERE}", str(HERE / "arc.cpp"), *ondemand.LINK]
         texts = [(HERE / name).read_text() for name in ("arc.h", "arc.cpp")]
-        folder = folder or cache_folder()
-        path = folder / f"{digest_of((*line, self.build, kernel_digest(), *texts))[:32]}.so"
+        folder = folder or nvrtc.cache_folder()
+        path = folder / f"{nvrtc.digest_of((*line, self.build, kernel_digest(), *texts))[:32]}.so"
         if not path.is_file():
             partial = path.with_suffix(f".{os.getpid()}")
             done = subprocess.run([*line, "-o", str(partial)], capture_output=True, text=True, check=False)
@@ -117,3 +116,9 @@ def arc_params(real: int, steps: int = 2, **changes: Any) -> bytes:
     block["scatter"]["count"] = 0
     block["simulation"]["truth_steps"] = steps
     return block.tobytes()
+
+
+def gpu_source() -> tuple[nvrtc.Source, list[str]]:
+    """arc.cu with its headers, and the options that NVRTC takes with it."""
+    source = nvrtc.read_source(kernel_folder(), str(HERE / "arc.cu"))
+    return source, [f"-DMCR_PARAMS_BYTES={load_schema().params_bytes(4)}"]

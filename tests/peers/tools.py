@@ -326,11 +326,9 @@ def by_rocketpy_campaign() -> Ready:
 
 def by_mcrisk_gpu() -> Ready:
     """arc.cu, one thread for each run."""
-    from peers.flown import HERE, TICKS, arc_params
+    from peers.flown import TICKS, arc_params, gpu_source
 
     from mcrisk.backends import gpu, nvrtc
-    from mcrisk.native import kernel_folder
-    from mcrisk.schema import load_schema
 
     if missing := gpu.absence():
         raise ImportError(str(missing))
@@ -338,12 +336,12 @@ def by_mcrisk_gpu() -> Ready:
 
     name = gpu.architecture(cupy.cuda.Device().compute_capability, nvrtc.load().architectures)
     assert name is not None
-    size = load_schema().params_bytes(4)
-    source = nvrtc.read_source(kernel_folder(), str(HERE / "arc.cu"))
-    cubin, usage = nvrtc.cached_cubin(source, name, [f"-DMCR_PARAMS_BYTES={size}"])
+    source, flags = gpu_source()
+    cubin, usage = nvrtc.cached_cubin(source, name, flags)
     kernel = cupy.RawModule(path=str(cubin)).get_function("arc")
     rows, ends = cupy.asarray(arc.starts(GPU_BATCH)), cupy.zeros((GPU_BATCH, sum(arc.WIDTHS)))
-    params = np.frombuffer(arc_params(4), f"V{size}")  # one element: cupy passes it by value
+    block = arc_params(4)
+    params = np.frombuffer(block, f"V{len(block)}")  # one element: cupy passes it by value
 
     def fly() -> Any:
         kernel((-(-GPU_BATCH // 128),), (128,), (params, rows, np.int32(GPU_BATCH), np.int32(TICKS), ends))
