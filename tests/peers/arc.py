@@ -92,8 +92,9 @@ class Ends:
     @staticmethod
     def of(table: Any) -> Ends:
         """From a table whose last axis has the 14 columns in order."""
-        parts = np.split(np.asarray(table, np.float64), np.cumsum(WIDTHS)[:-1], axis=-1)
-        return Ends(*parts[:4], parts[4][..., 0])
+        values = np.asarray(table, np.float64)
+        position, velocity, q, omega, mass = np.split(values, np.cumsum(WIDTHS)[:-1], axis=-1)
+        return Ends(position, velocity, q, omega, mass[..., 0])
 
     def table(self) -> Array:
         """The 14 columns side by side."""

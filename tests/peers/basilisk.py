@@ -149,7 +149,7 @@ def sigma_of(q: arc.Array) -> arc.Array:
 def quaternion_of_sigma(sigma: arc.Array) -> arc.Array:
     """Quaternions of modified Rodrigues parameters: (..., 3) -> (..., 4)."""
     square = np.sum(sigma * sigma, axis=-1, keepdims=True)
-    return np.concatenate([1 - square, 2 * sigma], axis=-1) / (1 + square)
+    return np.asarray(np.concatenate([1 - square, 2 * sigma], axis=-1) / (1 + square))
 
 
 def created() -> Flight:

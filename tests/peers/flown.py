@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import subprocess
 from pathlib import Path
@@ -76,10 +77,7 @@ class ArcLibrary:
 
 def arc_params(real: int, steps: int = 2, **changes: Any) -> bytes:
     """Params of the arc for a `real` of so many bytes: a shipped mission with all that the arc needs in its place."""
-    schema = load_schema()
-    block = np.frombuffer(
-        params.pack(nominal.design(mission.load("generic_small")), real), schema.params_dtype(real)
-    ).copy()
+    block = np.frombuffer(_nominal(real), load_schema().params_dtype(real)).copy()
     values = {
         "gravity.gravitational_parameter": arc.GM,
         "gravity.reference_radius": arc.REFERENCE,
@@ -116,6 +114,12 @@ def arc_params(real: int, steps: int = 2, **changes: Any) -> bytes:
     block["scatter"]["count"] = 0
     block["simulation"]["truth_steps"] = steps
     return block.tobytes()
+
+
+@functools.cache
+def _nominal(real: int) -> bytes:
+    """Params of a shipped mission: designing it takes longer than many arcs."""
+    return params.pack(nominal.design(mission.load("generic_small")), real)
 
 
 def gpu_source() -> tuple[nvrtc.Source, list[str]]:

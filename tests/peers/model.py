@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from peers import arc
@@ -240,13 +240,13 @@ def make_step(tool: Tool) -> Callable[..., Any]:
             (main, ring, noise, propellant, propellant_rest, rcs_propellant), gained,
         )  # fmt: skip
 
-    return step
+    return cast(Callable[..., Any], step)
 
 
 def begin(rows: arc.Array, number: type) -> Any:
     """Starts in S of rows of `arc.starts`, as the nested tuple of arrays that a step takes."""
-    zero = np.zeros(len(rows), number)
-    column = [np.ascontiguousarray(rows[:, k].astype(number)) for k in range(16)]
+    zero: Any = np.zeros(len(rows), number)
+    column: list[Any] = [np.ascontiguousarray(rows[:, k].astype(number)) for k in range(16)]
     three, four = (zero,) * 3, (zero,) * 4
     engines = (column[13], zero, zero, column[15], zero, zero)
     place, speed, q, omega = (tuple(column[a:b]) for a, b in ((0, 3), (3, 6), (6, 10), (10, 13)))

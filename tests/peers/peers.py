@@ -117,12 +117,21 @@ def line(worker: Worker, rounds: Sequence[Flown]) -> dict[str, Any]:
             figures[f"wall_ratio_to_{rival}"] = over(rival, "wall")
     facts = bench.facts()
     facts["versions"] |= worker.facts["versions"]
+    if way.gpu:
+        facts["device"] = card()
     errors = {key: bench._rounded(value) for key, value in worker.facts.items() if "_error_" in key}
     share = min(flown[name]["cpu"] / flown[name]["wall"] for flown in rounds)
     return {
         "peer": worker.name, "tool": way.title, "work": way.work, "how": worker.facts["how"], "goal": way.goal,
         **bench._medians(figures), **errors, "core_share": bench._rounded(share), **facts,
     }  # fmt: skip
+
+
+def card() -> str:
+    """The name of the first GPU."""
+    line = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    return (done.stdout.splitlines() or ["GPU"])[0]
 
 
 def agreement(python: Path) -> list[dict[str, Any]]:
@@ -181,12 +190,14 @@ def markdown(lines: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]], 
     one = lines[0]
     versions = dict(pair for each in lines for pair in each["versions"].items())
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
-    share = 100 * min(each["core_share"] for each in lines if not each["peer"].endswith("campaign"))
+    share = 100 * min(each["core_share"] for each in lines if each["work"] != "campaign" and not on_gpu(each))
     text = (
         f"One core of {one['device']}, {one['date']}, by `{command}`; {told}, kernels {one['kernel_digest'][:8]}. "
         f"Median (least to greatest) of {one['rounds']} interleaved rounds in processor time; the core was ours for "
         f"{share:.0f} % of the time. `position off by` is the distance from Basilisk after 600 s."
     )
+    cards = sorted({each["device"] for each in lines if on_gpu(each)})
+    text += f" Rows with GPU: {', '.join(cards)}, in wall time." if cards else ""
     table = [HEADER, ("---",) * len(HEADER), *(cells for each in lines for cells in rows(each))]
     columns = ("mcrisk", "step", *(f"after {time} s" for time in TIMES))
     residuals = [columns, ("---",) * len(columns)]
@@ -201,6 +212,11 @@ def markdown(lines: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]], 
     return "\n".join(parts)
 
 
+def on_gpu(answer: dict[str, Any]) -> bool:
+    """Whether a line is of a way on a GPU."""
+    return tools.WAYS[answer["peer"]].gpu
+
+
 def pipes(cells: Sequence[str]) -> str:
     """A line of a table."""
     return f"| {' | '.join(cells)} |"
@@ -208,8 +224,9 @@ def pipes(cells: Sequence[str]) -> str:
 
 def rows(answer: dict[str, Any]) -> list[tuple[str, ...]]:
     """Lines of the table that `HEADER` heads: one for each way of mcrisk that the tool is compared with."""
-    off = f"{answer['position_error_m']:.2g} m" if "position_error_m" in answer else "-"
-    told = [answer["work"], answer["tool"], answer["how"], digits(answer["runs_per_s"])]
+    off = f"{answer['position_error_m']:.2g} m" if answer.get("position_error_m") else "-"
+    work = f"{answer['work']}, GPU" if on_gpu(answer) else answer["work"]
+    told = [work, answer["tool"], answer["how"], digits(answer["runs_per_s"])]
     ratios = [key for key in answer if key.startswith("ratio_to_")]
     if not ratios:
         return [(*told, "-", "-", off)]

@@ -64,8 +64,8 @@ def by_mcrisk() -> Ready:
     """The block `propagate` of descend.cpp in tiles of 16 runs."""
     from peers.flown import ArcLibrary
 
-    library, rows = ArcLibrary(), arc.starts(256)
-    return Ready(f"{library.build}, float, tiles of 16", lambda: library.fly(rows), 256, lambda: library.fly(rows[:1]))
+    library, rows = ArcLibrary(), arc.starts(512)
+    return Ready(f"{library.build}, float, tiles of 16", lambda: library.fly(rows), 512, lambda: library.fly(rows[:1]))
 
 
 def by_mcrisk_campaign() -> Ready:
@@ -246,7 +246,9 @@ def by_solve_ivp() -> Ready:
     fast: dict[Any, Callable[[], Any]] = {}
     for method in ("RK45", "DOP853", "LSODA"):
         for tolerance in (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9):
-            fly = functools.partial(solved, start, rates, method=method, rtol=tolerance, atol=1e-3 * tolerance)
+            fly: Callable[[], Any] = functools.partial(
+                solved, start, rates, method=method, rtol=tolerance, atol=1e-3 * tolerance
+            )
             off = arc.difference(steps.end(fly()[:, np.newaxis]), arc.Ends.of(reference.table()[-1:]))
             if off["position"][0] <= ACCURACY:
                 fast[method, tolerance] = fly

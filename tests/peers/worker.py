@@ -26,7 +26,9 @@ def alone(gpu: bool) -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     for name in THREADS:
         os.environ[f"{name}_NUM_THREADS"] = "1"
-    if not gpu:
+    if gpu:
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the card is shared with the other ways
+    else:
         os.environ["JAX_PLATFORMS"] = "cpu"
         wide = " --xla_cpu_prefer_vector_width=512" if "avx512f" in Path("/proc/cpuinfo").read_text() else ""
         os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1{wide}"
