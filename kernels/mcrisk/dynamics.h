@@ -119,7 +119,7 @@ MCR_FN void propagate(World const& world, Pace const& pace, Struck const& struck
         scale(inverse, torque_B - cross(omega_middle, scale(inertia, omega_middle)) - scale(inertia_rate, omega_middle));
     truth.omega_BN_B = fused(step, alpha_middle, omega);
     Vec3 const spin_B = rotate(truth.q_BS, world.gravity.rotation_rate * world.gravity.pole_S);
-    Vec3 const turn_B = step * (omega_middle - spin_B);
+    Vec3 const turn_B = step * (omega_middle - fused(half, cross(spin_B, omega), spin_B));
     Quat const q_middle = turn_by(truth.q_BS, truth.q_rest, turn_B);
 
     // translation: mid-point, thrust direction at the middle of the step; one gravity serves both halves

@@ -4,7 +4,7 @@ steps.py gives a tool the least that the arc asks for. This is the same model in
 tool is and not how much it was spared: turning site frame with C22, lags of two engines, cluster pulses and attitude
 jets that happen to be silent, depletion, moving centre of gravity, compensated sums, and what the inertial unit
 integrates. What a tool can hoist it may hoist: numbers of the mission are constants here, where mcrisk reads them run
-by run; only thrust, specific impulse and offset are arrays. Series stand for the circular functions of small angles.
+by run; only thrust, mass flow for it and offset are arrays. Series stand for the circular functions of small angles.
 """
 
 from __future__ import annotations
@@ -31,29 +31,31 @@ class Tool:
 
     real: Callable[[float], Any]
     root: Callable[[Any], Any]
-    exponential: Callable[[Any], Any]
     where: Callable[[Any, Any, Any], Any]
     compiled: Callable[[Any], Any] = lambda function: function
 
 
 def make_step(tool: Tool) -> Callable[..., Any]:
     """`step(state, runs, tick, index)`: the state one truth step later; tick and index are numbers of the tool."""
-    real, root, exponential, where, compiled = tool.real, tool.root, tool.exponential, tool.where, tool.compiled
-    zero, half, one, three_halves, two, five = (real(x) for x in (0, 0.5, 1, 1.5, 2, 5))
-    quarter, tiny = real(0.25), real(1e-12)
+    real, root, where, compiled = tool.real, tool.root, tool.where, tool.compiled
+    zero, half, one, three_halves, two, four, five = (real(x) for x in (0, 0.5, 1, 1.5, 2, 4, 5))
+    quarter, tiny, turn_max = real(0.25), real(1e-12), real(1.15 / 2)
     mega, radius = real(1 / MEGAMETRE), real(arc.RADIUS)
     mu, j2, c22 = real(arc.GM * 1e-12), real(arc.J2), real(0)
     reference = real(arc.REFERENCE / MEGAMETRE)
     pole = tuple(real(x) for x in arc.POLE_S)
     e1 = tuple(real(x) for x in arc.MERIDIAN_S)
-    e2 = tuple(real(x) for x in np.cross(arc.POLE_S, arc.MERIDIAN_S))
     spin_S = tuple(real(x) for x in arc.RATE * arc.POLE_S)
-    duration, tick_period = real(arc.STEP), real(TICK)
+    duration, tick_period, rate = real(arc.STEP), real(TICK), real(1 / arc.STEP)
     half_step, ignition, count = real(arc.STEP / 2), real(IGNITION), real(COUNT)
-    lag, tail_off, lag_ring = real(LAG), real(TAIL_OFF), real(LAG_RING)
+    decays = [np.exp(-arc.STEP / constant) for constant in (LAG, TAIL_OFF, LAG_RING)]
+    means = [(1 - decay) * each / arc.STEP for decay, each in zip(decays, (LAG, TAIL_OFF, LAG_RING), strict=True)]
+    decay_main, decay_tail, decay_ring = (real(x) for x in decays)
+    mean_main, mean_tail, mean_ring = (real(x) for x in means)
     duty, ring_count, ring_thrust, ring_radius, ring_isp = real(0), real(0), real(100), real(0.8), real(275)
     isp_loss, pulse_min, shortest = real(0.1), real(0.02), real(1e-3)
-    standard, residual, propellant_full = real(arc.GRAVITY), real(0), real(arc.PROPELLANT)
+    standard, residual, tank_inverse = real(arc.GRAVITY), real(0), real(1 / arc.PROPELLANT)
+    kept, ring_inverse = real(0), real(1 / 1e-3)
     jets_torque, jets_flow, rcs_gain = real(20), real(20 / (220 * arc.GRAVITY)), real(1)
     dry = real(arc.MASS_DRY)
     cg = tuple(real(0) for _ in range(3))
@@ -119,57 +121,60 @@ def make_step(tool: Tool) -> Callable[..., Any]:
         return where(x > low, where(x < high, x, high), low)
 
     @compiled
-    def lagged(now: Any, wanted: Any, constant: Any) -> Any:
-        decay = exponential(-duration / constant)
+    def lagged(now: Any, wanted: Any, decay: Any, mean: Any) -> Any:
         gap = now - wanted
-        return wanted + gap * decay, wanted + gap * (one - decay) * constant / duration
+        return wanted + gap * decay, wanted + gap * mean
 
     @compiled
-    def free(position: Any, velocity: Any) -> Any:
+    def gravitation(position: Any) -> Any:
         r = (mega * position[0], mega * position[1], mega * (position[2] + radius))
         inverse = one / root(dot(r, r))
         inverse2 = inverse * inverse
         central = mu * inverse * inverse2
         flat = reference * reference * inverse2
-        x, y, z = dot(r, e1), dot(r, e2), dot(r, pole)
+        x, z = dot(r, e1), dot(r, pole)
+        sine2 = z * z * inverse2
         zonal = -three_halves * j2 * central * flat
         sectorial = (one + two) * c22 * central * flat
-        along_r = zonal * (one - five * z * z * inverse2) - central
-        along_r = along_r - five * sectorial * (x * x - y * y) * inverse2
-        along_x, along_y, along_z = two * sectorial * x, -two * sectorial * y, two * zonal * z
+        difference = two * x * x * inverse2 + (sine2 - one)
+        along_r = zonal * (one - five * sine2) - central - sectorial * (five * difference + two)
+        along_x, along_z = four * sectorial * x, two * (zonal + sectorial) * z
+        return add(add(times(along_r, r), times(along_x, e1)), times(along_z, pole))
+
+    @compiled
+    def turning(position: Any, velocity: Any) -> Any:
         sweep = cross(spin_S, (position[0], position[1], position[2] + radius))
-        turning = add(times(two, cross(spin_S, velocity)), cross(spin_S, sweep))
-        pull = add(add(times(along_r, r), times(along_x, e1)), add(times(along_y, e2), times(along_z, pole)))
-        return less(pull, turning)
+        return cross(add(times(two, velocity), sweep), spin_S)
 
     @compiled
     def step(state: Any, runs: Any, tick: Any, index: Any) -> Any:
         position, position_rest, velocity, velocity_rest, q, q_rest, omega, engines, gained = state
         main, ring, noise, propellant, propellant_rest, rcs_propellant = engines
-        thrust_full, isp, offset_x, offset_y = runs
-        mass_start = dry + residual * propellant_full + propellant + rcs_propellant
+        thrust_full, main_flow, offset_x, offset_y = runs
+        mass_start = dry + kept + propellant + rcs_propellant
 
         # engines
         wet = propellant > zero
         since = (tick - ignition) * tick_period + (index + one) * duration
-        started = clamp(since / duration, zero, one)
+        started = clamp(since * rate, zero, one)
         wish = where(wet, thrust_full * started, zero)
-        main, main_mean = lagged(main, wish, where(wish > zero, lag, tail_off))
+        lit = wish > zero
+        main, main_mean = lagged(main, wish, where(lit, decay_main, decay_tail), where(lit, mean_main, mean_tail))
         pulse = clamp(duty * count - index, zero, one)
         on = where(wet, pulse, zero)
-        ring, ring_mean = lagged(ring, on * ring_count * ring_thrust, lag_ring)
+        ring, ring_mean = lagged(ring, on * ring_count * ring_thrust, decay_ring, mean_ring)
         on_time = where(
             duty * tick_period > pulse_min, duty * tick_period, where(pulse_min > shortest, pulse_min, shortest)
         )
-        ring_isp_now = ring_isp * (one - isp_loss * pulse_min / on_time)
+        ring_flow = on_time / (ring_isp * standard * (on_time - isp_loss * pulse_min))
         loud = one + noise
-        wanted = loud * (main_mean / isp + ring_mean / ring_isp_now) / standard
+        wanted = loud * (main_mean * main_flow + ring_mean * ring_flow)
         empties = wanted * duration > propellant
         share = where(empties, propellant / where(wanted * duration > tiny, wanted * duration, tiny), one)
         scaled = loud * where(share > zero, share, zero)
         main_force, ring_force = main_mean * scaled, ring_mean * scaled
         force = main_force + ring_force
-        steer = where(wet, scaled * ring_count * ring_thrust, zero) / shortest
+        steer = where(wet, scaled * ring_count * ring_thrust, zero) * ring_inverse
         torque = (
             offset_y * main_force + steer * zero,
             steer * zero - offset_x * main_force + where(wet, zero, ring_force) * ring_radius,
@@ -182,7 +187,7 @@ def make_step(tool: Tool) -> Callable[..., Any]:
 
         # mass properties, attitude jets
         mass = mass_start - half_step * flow
-        full = (propellant + half_step * flow) / propellant_full + residual
+        full = (propellant + half_step * flow) * tank_inverse + residual
         wet_jets = rcs_propellant > zero
         used = jets_flow * pulse * duration
         left = rcs_propellant - where(wet_jets, used, zero)
@@ -192,23 +197,32 @@ def make_step(tool: Tool) -> Callable[..., Any]:
         torque = (torque[0] - arm[0] + jets, torque[1] - arm[1] + jets, torque[2] - arm[2] + jets)
         tank = full * inertia_gain
         inertia = (inertia_dry[0] + tank, inertia_dry[1] + tank, inertia_dry[2] + tank)
-        inverse = (one / inertia[0], one / inertia[1], one / inertia[2])
-        loss = -flow / propellant_full * inertia_gain
+        yz = inertia[1] * inertia[2]
+        product = one / (inertia[0] * yz)
+        inverse = (product * yz, product * inertia[0] * inertia[2], product * inertia[0] * inertia[1])
+        loss = -flow * tank_inverse * inertia_gain
 
         # rotation
         moment = less(less(torque, cross(omega, scale(inertia, omega))), times(loss, omega))
         middle = add(omega, times(half_step, scale(inverse, moment)))
         moment = less(less(torque, cross(middle, scale(inertia, middle))), times(loss, middle))
+        omega_start = omega
         omega = add(omega, times(duration, scale(inverse, moment)))
         spin = turned(q[0], (-q[1], -q[2], -q[3]), spin_S)
-        turn = times(duration, less(middle, spin))
-        q_middle = multiply(q, small_turn(times(half, turn)))
-        whole = small_turn(turn)
-        u = (whole[1], whole[2], whole[3])
-        versine = where(whole[0] > zero, dot(u, u) / (one + abs(whole[0])), one - whole[0])
+        turn = times(duration, less(middle, add(spin, times(half_step, cross(spin, omega_start)))))
+        part = small_turn(
+            (
+                clamp(half * turn[0], -turn_max, turn_max),
+                clamp(half * turn[1], -turn_max, turn_max),
+                clamp(half * turn[2], -turn_max, turn_max),
+            )
+        )
+        q_middle = multiply(q, part)
+        u = times(two * part[0], (part[1], part[2], part[3]))
+        versine = two * dot((part[1], part[2], part[3]), (part[1], part[2], part[3]))
         excess = half * (q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3] - one)
         keep = one - excess
-        change = multiply(q, (-(excess * whole[0] + versine), keep * u[0], keep * u[1], keep * u[2]))
+        change = multiply(q, (-(excess * (one - versine) + versine), keep * u[0], keep * u[1], keep * u[2]))
         qw, rw = compensated(q[0], q_rest[0], change[0])
         qx, rx = compensated(q[1], q_rest[1], change[1])
         qy, ry = compensated(q[2], q_rest[2], change[2])
@@ -217,10 +231,11 @@ def make_step(tool: Tool) -> Callable[..., Any]:
         # translation
         felt = force / mass
         felt_S = turned(q_middle[0], (q_middle[1], q_middle[2], q_middle[3]), (zero * felt, zero * felt, felt))
-        first = add(felt_S, free(position, velocity))
         place = add(position, times(half_step, velocity))
-        speed = add(velocity, times(half_step, first))
-        second = add(felt_S, free(place, speed))
+        pulled = add(felt_S, gravitation(place))
+        early = add(velocity, times(half_step, add(pulled, turning(place, velocity))))
+        second = add(pulled, turning(place, early))
+        speed = add(velocity, times(half_step, second))
         vx, sx = compensated(velocity[0], velocity_rest[0], duration * second[0])
         vy, sy = compensated(velocity[1], velocity_rest[1], duration * second[1])
         vz, sz = compensated(velocity[2], velocity_rest[2], duration * second[2])
@@ -254,9 +269,9 @@ def begin(rows: arc.Array, number: type) -> Any:
 
 
 def runs(rows: arc.Array, number: type) -> tuple[Any, ...]:
-    """Thrust, specific impulse and offset of each run."""
+    """Thrust, mass flow for a unit of it, and offset of each run."""
     ones = np.ones(len(rows))
-    parts = (rows[:, 13], rows[:, 14], arc.OFFSET_X * ones, arc.OFFSET_Y * ones)
+    parts = (rows[:, 13], 1 / (rows[:, 14] * arc.GRAVITY), arc.OFFSET_X * ones, arc.OFFSET_Y * ones)
     return tuple(np.ascontiguousarray(part.astype(number)) for part in parts)
 
 

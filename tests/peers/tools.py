@@ -87,7 +87,7 @@ def by_numpy(work: str) -> Ready:
     if work == "equations":
         step: Any = steps.make_step(np.float32, np.sqrt)
     else:
-        step = model.make_step(model.Tool(np.float32, np.sqrt, np.exp, np.where))
+        step = model.make_step(model.Tool(np.float32, np.sqrt, np.where))
 
     def flight(batch: int, count: int) -> Callable[[], Any]:
         rows = arc.starts(batch)
@@ -135,7 +135,7 @@ def by_numba(work: str) -> Ready:
             return fly  # type: ignore[no-any-return]
 
         choose = jit(lambda condition, yes, no: yes if condition else no)
-        step = model.make_step(model.Tool(np.float32, np.sqrt, np.exp, choose, jit))
+        step = model.make_step(model.Tool(np.float32, np.sqrt, choose, jit))
 
         @jit  # type: ignore[untyped-decorator]
         def fly_model(table: Any, given: Any, count: int) -> None:
@@ -190,7 +190,7 @@ def by_jax(work: str, gpu: bool = False) -> Ready:
     if work == "equations":
         step: Any = steps.make_step(np.float32, jnp.sqrt)
     else:
-        step = model.make_step(model.Tool(np.float32, jnp.sqrt, jnp.exp, jnp.where))
+        step = model.make_step(model.Tool(np.float32, jnp.sqrt, jnp.where))
 
     def one(state: Any, given: Any) -> Any:
         if work == "equations":
