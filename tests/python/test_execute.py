@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mcrisk.backends import AbstractBackend
 from mcrisk.campaign import Campaign, Case
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.execute import execute
@@ -22,7 +23,7 @@ SUCCESS = load_schema().enums["Outcome"]["success"]
 CAMPAIGN = Campaign("two", (Case("a", b"\x01"), Case("b", b"\x02")), seed=7, kernel_digest="0" * 64)
 
 
-class MadeUp:
+class MadeUp(AbstractBackend):
     """Every third run is lost; the flight time is the run number, so that a missing or doubled run shows."""
 
     name = "cpu"
