@@ -94,6 +94,7 @@ class Worker:
     device: str  # cpu or gpu
     batch: int  # most runs of one batch
     described: str
+    seat: str = ""  # its machine and GPU, which whoever takes its place there has, too
 
 
 @functools.cache
@@ -123,10 +124,9 @@ def hello(backend: str) -> Worker:
     """Who this worker is, and what it flies with; raises `InfrastructureError` where it lacks that device."""
     from mcrisk import __version__
 
-    device = _device(backend)
-    return Worker(
-        identity(), __version__, socket.gethostname(), os.getpid(), device.name, device.batch, device.describe()
-    )
+    device, host = _device(backend), socket.gethostname()
+    seat = f"{host} {os.environ.get('CUDA_VISIBLE_DEVICES', '')}"
+    return Worker(identity(), __version__, host, os.getpid(), device.name, device.batch, device.describe(), seat)
 
 
 def fly(work: Work) -> Result:

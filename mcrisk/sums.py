@@ -18,9 +18,10 @@ from mcrisk.tally import BINS, GROUPS, UNIT, Moments, Scatter, Tally
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PLAN", "SUMS", "most_occupied", "plan", "tally_of"]
+__all__ = ["BARS", "PLAN", "SUMS", "most_occupied", "plan", "tally_of"]
 
 METRICS, OUTCOMES, CAUSES = 24, 16, 32  # at most, as in tally.h
+BARS = METRICS * BINS  # of a histogram
 LIMBS, PRODUCTS = 9, 18  # of 32 digits
 SINGLE, SQUARE = 149, 298  # -log2 of the unit of sums of floats, and of products of two
 

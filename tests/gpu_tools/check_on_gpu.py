@@ -87,7 +87,7 @@ def facts(backend: gpu.GpuBackend) -> dict[str, Any]:
     """What was measured on what."""
     import cupy
 
-    descend = backend._descend
+    descend = backend._kernels["descend"]
     return {
         "describe": backend.describe(),
         "driver": cupy.cuda.runtime.driverGetVersion(),

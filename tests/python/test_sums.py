@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from workshop import nasty
 
 from mcrisk import sums as module
 from mcrisk.backends import cpu, kept
@@ -20,22 +21,6 @@ from mcrisk.tally import merge, tally
 SCHEMA = load_schema()
 SUCCESS = SCHEMA.enums["Outcome"]["success"]
 METRICS = [name for name, one in SCHEMA.record_fields.items() if one.metric]
-NASTY = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 1.1754944e-38, 3.4028235e38, -3.4028235e38])
-
-
-def nasty(runs: int, seed: int = 1) -> np.ndarray:
-    """Records of ordinary values, of any bits, and of the ends of the number line."""
-    random = np.random.default_rng(seed)
-    records = np.zeros(runs, SCHEMA.record_dtype())
-    for name in METRICS:
-        bits = random.integers(0, 1 << 32, runs, dtype=np.uint32).view(np.float32)
-        ordinary = random.normal(0, 10.0 ** random.integers(-3, 5), runs)
-        special = random.choice(NASTY, runs).astype(np.float32)
-        records[name] = np.choose(random.integers(0, 3, runs), (ordinary.astype(np.float32), bits, special))
-    records["contact"] = random.integers(0, 3, runs)
-    records["outcome"] = np.where(random.random(runs) < 0.5, SUCCESS, random.integers(0, SUCCESS, runs))
-    records["cause"] = random.integers(0, len(SCHEMA.enums["Cause"]), runs)
-    return records
 
 
 def test_the_library_sums_like_numpy_bit_for_bit():
