@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["AbstractBackend", "Piece", "Summed", "announce", "check_name", "choose", "gpu_obstacle", "kept"]
 
 NAMES = ("auto", "cpu", "gpu")
+CONNECTIONS = 32  # kernels side by side on a GPU; the driver's default, 8, makes others wait for no reason
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ def _make(name: str) -> tuple[AbstractBackend, str]:
 
 def gpu_obstacle() -> str | None:
     """Why the driver offers no GPU, or None. Quick: no cupy and no CUDA context; the later steps are gpu.absence's."""
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", str(CONNECTIONS))  # read when the driver begins
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

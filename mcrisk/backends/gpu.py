@@ -28,7 +28,7 @@ from mcrisk.schema import load_schema
 from mcrisk.sums import BARS, PLAN, SUMS, most_occupied, plan, tally_of
 from mcrisk.tally import Tally, merge
 
-from . import AbstractBackend, Piece, Summed, kept, nvrtc
+from . import CONNECTIONS, AbstractBackend, Piece, Summed, kept, nvrtc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ THREADS = 128  # per block: several blocks share one multiprocessor at 100 to 20
 LAUNCH_RUNS = 1 << 20  # [run] most in one launch: enough that the last partial wave costs little
 WATCHED_LAUNCH_RUNS = 1 << 14  # [run] the same on a GPU that also drives a display and kills long kernels
 LAUNCH_RUNS_MIN = 1 << 10  # [run] below this, memory is too short to be useful
-LAUNCHES = 32  # under way at most, for each thread that flies
+LAUNCHES = CONNECTIONS  # under way at most, for each thread that flies
 WORD = 32  # [run] in one word of landing bits: launches of one piece are cut there
 MEMORY_FRACTION = 0.5  # of the free device memory, at most
 INSTALL = "pip install 'mcrisk[cuda13]' (driver for CUDA 13) or 'mcrisk[cuda12]' (CUDA 12)"
