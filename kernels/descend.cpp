@@ -13,6 +13,7 @@
 
 #include "mcrisk/descent.h"
 #include "mcrisk/peak.h"
+#include "mcrisk/tally.h"
 
 static_assert(sizeof(mcr::Params) == MCR_PARAMS_BYTES,
               "the layout of Params differs from what schema.py read in the headers");
@@ -416,5 +417,29 @@ MCR_EXPORT long long mcr_flop_done() {
     long long const done = static_cast<long long>(mcr::flop_done);
     mcr::flop_done = 0;
     return done;
+}
+#endif
+#ifdef MCR_TILES
+MCR_EXPORT int mcr_tally_bytes() { return static_cast<int>(sizeof(mcr::TallySums)); }
+
+/// The sums of records, given and taken as words. Sums and histogram start as zeros, and the histogram ends so; counts
+/// holds those of the occupied bins. landed: one bit for each run, (count + 7) / 8 bytes.
+MCR_EXPORT void mcr_tally(mcr::TallyPlan const* plan, unsigned const* records, unsigned count, mcr::TallySums* sums,
+                          mcr::uint64* histogram, unsigned* occupied, mcr::uint64* counts, unsigned char* landed) {
+    unsigned const* record = records;
+    unsigned bits = 0;
+    for (unsigned run = 0; run < count; ++run) {
+        mcr::add_run(*plan, [record](unsigned word) { return record[word]; }, run, sums, histogram, occupied);
+        bits |= static_cast<unsigned>(record[plan->outcome] == plan->success) << (run & 7u);
+        if ((run & 7u) == 7u || run + 1 == count) {
+            landed[run >> 3] = static_cast<unsigned char>(bits);
+            bits = 0;
+        }
+        record += sizeof(mcr::Record) / 4;
+    }
+    for (mcr::uint64 k = 0; k < sums->occupied; ++k) {
+        counts[k] = histogram[occupied[k]];
+        histogram[occupied[k]] = 0;
+    }
 }
 #endif

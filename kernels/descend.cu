@@ -1,6 +1,7 @@
 /// GPU entry: one thread flies one run. No barrier, shuffle, vote or shared memory, so that this text also builds as
 /// C++ and its PTX runs on a CPU (tests/gpu_tools).
 #include "mcrisk/descent.h"
+#include "mcrisk/tally.h"
 
 static_assert(sizeof(mcr::Params) == MCR_PARAMS_BYTES,
               "the layout of Params differs from what schema.py read in the headers");
@@ -34,6 +35,15 @@ MCR_FN Record fly_settled(Params const& params, Draws const& draws) {
     return report(params, run, state, draws);
 }
 
+/// The record of one run among columns.
+struct ColumnWords {
+    unsigned const* columns;
+    unsigned count;
+    unsigned run;
+
+    MCR_MEMBER unsigned operator()(unsigned word) const { return columns[uint64(word) * count + run]; }
+};
+
 }  // namespace mcr
 
 /// Flies runs first .. first + count - 1; word w of run i goes to columns[w * count + i]: neighbours write neighbours.
@@ -54,4 +64,33 @@ extern "C" __global__ void __launch_bounds__(128) gather(unsigned const* columns
     unsigned const words = sizeof(mcr::Record) / 4;
     unsigned const place = blockIdx.x * blockDim.x + threadIdx.x;
     if (place < words * count) rows[place] = columns[mcr::uint64(place % words) * count + place / words];
+}
+
+/// Adds every run to the sums of its piece: one thread one run. Sums and histogram start as zeros.
+extern "C" __global__ void __launch_bounds__(128)
+    tally(__grid_constant__ mcr::TallyPlan const plan, unsigned const* columns, unsigned count, mcr::TallySums* sums,
+          mcr::uint64* histogram, unsigned* occupied) {
+    unsigned const run = blockIdx.x * blockDim.x + threadIdx.x;
+    if (run < count) mcr::add_run(plan, mcr::ColumnWords{columns, count, run}, run, sums, histogram, occupied);
+}
+
+/// The counts of the occupied bins, which are few, from a histogram of half a million.
+extern "C" __global__ void __launch_bounds__(128)
+    sift(mcr::TallySums const* sums, mcr::uint64 const* histogram, unsigned const* occupied, mcr::uint64* counts) {
+    unsigned const place = blockIdx.x * blockDim.x + threadIdx.x;
+    if (place < sums->occupied) counts[place] = histogram[occupied[place]];
+}
+
+/// One bit for each run, set where it landed; the first run is the lowest bit of the first word.
+extern "C" __global__ void __launch_bounds__(128)
+    landings(__grid_constant__ mcr::TallyPlan const plan, unsigned const* columns, unsigned count, unsigned* landed) {
+    unsigned const word = blockIdx.x * blockDim.x + threadIdx.x;
+    unsigned const first = word * 32;
+    if (first >= count) return;
+    unsigned bits = 0;
+    for (unsigned k = 0; k < 32 && first + k < count; ++k) {
+        unsigned const outcome = columns[mcr::uint64(plan.outcome) * count + first + k];
+        bits |= static_cast<unsigned>(outcome == plan.success) << k;
+    }
+    landed[word] = bits;
 }

@@ -296,8 +296,8 @@ def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: C
 
 
 def _one_for_each_gpu(distributed: Any) -> Any:
-    """A process for each GPU that this process may see; it sees no other."""
-    options = {"nthreads": 1, "host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0", "memory_limit": 0}
+    """A process for each GPU that this process may see; it sees no other. One thread flies, one copies and sums."""
+    options = {"nthreads": 2, "host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0", "memory_limit": 0}
     workers = {
         number: {"cls": distributed.Nanny, "options": options | {"env": {"CUDA_VISIBLE_DEVICES": gpu}}}
         for number, gpu in enumerate(visible_gpus())

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 __all__ = [
     "ImpossibleDesign",
     "InfrastructureError",
+    "LostDeviceError",
     "MistakeError",
     "Problems",
     "command",
@@ -93,6 +94,10 @@ class InfrastructureError(McriskError):
     """A machine, file system, compiler or network that failed, exit code 4: the store stays resumable."""
 
     exit_code = 4
+
+
+class LostDeviceError(InfrastructureError):
+    """A device that this process can use no more, whatever it is asked; a process begun anew may."""
 
 
 class Problems:

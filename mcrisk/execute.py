@@ -1,18 +1,20 @@
 """Batches of a campaign to workers, and their results into the store.
 
-Each worker has its own few batches before it, a second of work for each of its threads, cut by the rate that it showed;
-towards the end they become smaller, so that all workers end together. No result depends on how the runs are cut.
+Each worker has its own few bundles before it, a second of work for each of its threads, by the rate that it showed: a
+bundle is a part of one case, or several small cases. Towards the end they become smaller, so that all workers end
+together. No result depends on how the runs are cut and bundled.
 
-What fails is told apart. A worker that is gone, hangs or is of another mcrisk loses its batches to the others. A batch
-that fails again and again is cut in halves, down to the run that is to blame; that run is reported as a failure of the
-machine, never as a lost lander, and all the others are flown.
+What fails is told apart. A worker that is gone, hangs or is of another mcrisk loses its batches to the others; one
+whose device can be used no more is begun anew. Of a bundle that fails, each batch is flown alone. A batch that fails
+again and again is cut in halves, down to the run that is to blame; that run is reported as a failure of the machine,
+never as a lost lander, and all the others are flown.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -20,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mcrisk.errors import InfrastructureError, McriskError
-from mcrisk.flight import Result, Work, Worker, fly, hello, identity, lent
+from mcrisk.errors import InfrastructureError, LostDeviceError, McriskError
+from mcrisk.flight import Result, Work, Worker, fly_together, hello, identity, lent
 from mcrisk.goal import Goal
 from mcrisk.spans import beyond
 from mcrisk.store import Failure, Store
@@ -46,9 +48,12 @@ GPU_PILOT = 1 << 14
 BATCH_SECONDS = 0.5
 LEAST_SECONDS = 0.05  # of the last batches
 GROWTH = 8  # times the runs of its last batch, at most
-AHEAD = 2  # batches for each thread of a worker: one flown, one waiting
+AHEAD = 2  # bundles for each thread of a worker: one flown, one waiting
+PIECES = 256  # batches of one bundle at most: a megabyte is sent
+GPU_THREADS = 2  # of a GPU's worker: while one copies and sums, the other flies
 KEPT_RUNS = 1 << 16  # [run] of a batch whose records are sent
 STRIKES = 2  # failures of a batch after which it is cut in halves
+RESTARTS = 30  # of a worker in a row before it is given up: more than the halvings of its largest batch
 PATIENCE = 30.0  # times the expected time of a batch before its worker is taken to hang
 PATIENCE_SECONDS = 60.0  # and at least this
 POISONED = 20  # runs found to fail before the campaign is given up
@@ -120,12 +125,12 @@ class Hand:
     threads: int
     what: Worker
     rate: float = 0.0  # [run/s] of one thread
-    largest: int = 0  # [run] of its batches so far
-    at: dict[int, tuple[Batch, float]] = field(default_factory=dict)  # by ticket, with the time it was sent
+    largest: int = 0  # [run] of its bundles so far
+    at: dict[int, tuple[list[Batch], float]] = field(default_factory=dict)  # by ticket, with the time it was sent
 
     @property
     def limit(self) -> int:
-        """Batches before it at most."""
+        """Bundles before it at most."""
         return AHEAD * self.threads
 
 
@@ -222,9 +227,10 @@ class Dispatch:
         self.ends = float("inf")
         self.runs, self.landed = (counted[:cases] for counted in store.counts())
         self.hands: dict[str, Hand] = {}
-        self.owners: dict[int, Hand] = {}  # of batches under way, by ticket
+        self.owners: dict[int, Hand] = {}  # of bundles under way, by ticket
         self.asked: dict[int, tuple[str, int]] = {}  # who was greeted: address and threads, by ticket
         self.refused: dict[str, str] = {}
+        self.restarts: Counter[str] = Counter()  # in a row, by the seat of the worker
         self.mute = 0  # workers that ended when they were greeted, since the last one that answered
         self.left: list[Batch] = []  # the next one last
         self.arrived: deque[Delivery] = deque()
@@ -335,7 +341,7 @@ class Dispatch:
     def _admit(self, address: str, threads: int, what: Worker | None, error: BaseException | None) -> None:
         if what is not None and what.identity == identity():
             self.mute = 0
-            threads = threads if what.device == "cpu" else 1
+            threads = threads if what.device == "cpu" else min(threads, GPU_THREADS)
             self.hands[address] = Hand(address, threads, what)
             return
         if what is None and error is None:
@@ -356,25 +362,37 @@ class Dispatch:
         """A worker is gone or unusable: its batches go to others."""
         del self.hands[hand.address]
         for ticket in list(hand.at):
-            batch, _ = hand.at.pop(ticket)
+            bundle, _ = hand.at.pop(ticket)
             del self.owners[ticket]
             self.crew.cancel(ticket)
-            self._strike(batch, reason)
+            self._strike(bundle, reason)
         if restart and not self.crew.restart(hand.address):
-            self.refused[hand.address] = reason
-            self.crew.retire(hand.address)
+            self._refuse(hand, reason)
+
+    def _refuse(self, hand: Hand, reason: str) -> None:
+        self.refused[hand.address] = reason
+        self.crew.retire(hand.address)
+
+    def _renew(self, hand: Hand, reason: str) -> None:
+        """A worker lost its device: it is begun anew, unless that has not helped."""
+        self.restarts[hand.what.seat] += 1
+        again = self.restarts[hand.what.seat] <= RESTARTS
+        self.tell(f"worker {hand.address}: {reason}: it is {'begun anew' if again else 'given up'}")
+        self._lose(hand, reason, restart=again)
+        if not again:
+            self._refuse(hand, reason)
 
     def _forgive(self, seconds: float) -> None:
         """Time that passed while nobody watched is not that of the workers."""
         for hand in self.hands.values():
-            hand.at = {ticket: (batch, sent + seconds) for ticket, (batch, sent) in hand.at.items()}
+            hand.at = {ticket: (bundle, sent + seconds) for ticket, (bundle, sent) in hand.at.items()}
 
     def _find_hung(self, now: float) -> None:
         for hand in list(self.hands.values()):
             if not hand.at:
                 continue
-            batch, sent = min(hand.at.values(), key=lambda one: one[1])
-            expected = AHEAD * max(batch.count / hand.rate if hand.rate else 0.0, BATCH_SECONDS)
+            bundle, sent = min(hand.at.values(), key=lambda one: one[1])
+            expected = AHEAD * max(_runs(bundle) / hand.rate if hand.rate else 0.0, BATCH_SECONDS)
             if now - sent > max(PATIENCE_SECONDS, PATIENCE * expected):
                 reason = f"no answer from worker {hand.address} for {now - sent:.0f} s"
                 self.tell(f"{reason}: its batches go to others")
@@ -397,32 +415,23 @@ class Dispatch:
         """Whether a worker should have the next batch; one that may kill its worker is alone with it."""
         if not hand.at:
             return True
-        suspects = [self.left[-1], *(batch for batch, _ in hand.at.values())] if self.left else []
+        suspects = [self.left[-1], *(batch for bundle, _ in hand.at.values() for batch in bundle)] if self.left else []
         return len(hand.at) < hand.limit and all(batch.strikes < STRIKES for batch in suspects)
 
-    def _send_to(self, hand: Hand, batch: Batch) -> None:
-        case = self.campaign.cases[batch.place]
-        work = Work(
-            batch.place,
-            batch.first,
-            batch.count,
-            case.params,
-            self.campaign.seed,
-            self.goal.keep,
-            self.backend,
-            identity(),
-        )
-        ticket = self.crew.submit(fly, work, hand.address, priority=-next(self.serial))
-        hand.at[ticket] = batch, time.monotonic()
+    def _send_to(self, hand: Hand, bundle: list[Batch]) -> None:
+        cases, ours = self.campaign.cases, (self.campaign.seed, self.goal.keep, self.backend, identity())
+        works = [Work(one.place, one.first, one.count, cases[one.place].params, *ours) for one in bundle]
+        ticket = self.crew.submit(fly_together, works, hand.address, priority=-next(self.serial))
+        hand.at[ticket] = bundle, time.monotonic()
         self.owners[ticket] = hand
 
     def _size(self, hand: Hand, speed: float, threads: int) -> int:
-        """Runs of the next batch of a worker."""
+        """Runs of the next bundle of a worker."""
         if self.batch:
             return self.batch
         if not hand.rate or speed <= 0:
             pilot = PILOT if hand.what.device == "cpu" else GPU_PILOT
-            under_way = sum(batch.count for one in self.hands.values() for batch, _ in one.at.values())
+            under_way = sum(_runs(bundle) for one in self.hands.values() for bundle, _ in one.at.values())
             size = min(pilot, -(-(self.remaining + under_way) // threads))
         else:
             seconds = self.remaining / speed / AHEAD
@@ -431,15 +440,21 @@ class Dispatch:
         size = min(size, hand.what.batch, KEPT_RUNS if self.goal.keep != "none" else size)
         return max(-(-size // TILE), 1) * TILE
 
-    def _cut(self, size: int) -> Batch:
-        """The next batch, of at most so many runs."""
+    def _cut(self, size: int) -> list[Batch]:
+        """The next bundle, of at most so many runs: a batch, and whole other ones where there is room for them."""
         batch = self.left.pop()
         if batch.count > size:
             middle = batch.first + size
             self.left.append(replace(batch, first=middle))
             batch = replace(batch, stop=middle)
-        self.remaining -= batch.count
-        return batch
+        bundle, room = [batch], size - batch.count
+        while self.left and self.left[-1].count <= room and len(bundle) < PIECES:
+            if batch.strikes or self.left[-1].strikes:
+                break  # what failed flies alone
+            bundle.append(self.left.pop())
+            room -= bundle[-1].count
+        self.remaining -= _runs(bundle)
+        return bundle
 
     def _receive(self, timeout: float) -> None:
         self.arrived += self.crew.deliveries(0.0 if self.arrived else timeout)
@@ -451,25 +466,33 @@ class Dispatch:
             hand = self.owners.pop(one.ticket, None)
             if hand is None:
                 continue  # taken from its worker meanwhile
-            batch, _ = hand.at.pop(one.ticket)
-            if isinstance(one.value, Result):
-                self._collect(hand, batch, one.value)
+            bundle, _ = hand.at.pop(one.ticket)
+            if one.value is not None:
+                self._collect(hand, bundle, one.value)
             elif isinstance(one.error, McriskError) and one.error.exit_code != InfrastructureError.exit_code:
                 raise one.error
             else:
-                self._strike(batch, str(one.error) if one.error else f"worker {hand.address} was lost")
+                self._strike(bundle, str(one.error) if one.error else f"worker {hand.address} was lost")
+            if isinstance(one.error, LostDeviceError):
+                self._renew(hand, str(one.error))
 
-    def _collect(self, hand: Hand, batch: Batch, result: Result) -> None:
-        """Note what a batch gave."""
+    def _collect(self, hand: Hand, bundle: list[Batch], results: list[Result]) -> None:
+        """Note what a bundle gave."""
         self.succeeded, self.strikes_in_a_row = True, 0
-        rate = result.count / max(result.seconds, 1e-6)
+        self.restarts.pop(hand.what.seat, None)
+        rate = _runs(bundle) / max(sum(result.seconds for result in results), 1e-6)
         hand.rate = rate if not hand.rate else 0.5 * (hand.rate + rate)
-        hand.largest = max(hand.largest, result.count)
+        hand.largest = max(hand.largest, _runs(bundle))
         self.used.setdefault(hand.what.device, set()).add(hand.what.described)
+        for batch, result in zip(bundle, results, strict=True):
+            self._note(batch, result)
+
+    def _note(self, batch: Batch, result: Result) -> None:
+        """Note what a batch gave."""
         try:
             fresh = self.store.add(result)
         except InfrastructureError as error:  # damaged on its way
-            self._strike(batch, str(error))
+            self._strike([batch], str(error))
             return
         if not fresh:
             return
@@ -481,13 +504,19 @@ class Dispatch:
         if self.progress:
             self.progress(case, int(self.runs[case]), int(self.landed[case]))
 
-    def _strike(self, batch: Batch, reason: str) -> None:
-        """A batch failed: it is tried again, then halved, and a single run is given up."""
-        batch.strikes, batch.reason = batch.strikes + 1, reason
+    def _strike(self, bundle: list[Batch], reason: str) -> None:
+        """A bundle failed: its batches are tried again alone, then halved, and a single run is given up."""
         self.strikes_in_a_row += 1
         if self.strikes_in_a_row > STRIKES_IN_A_ROW:
-            text = f"{self.strikes_in_a_row} batches failed one after the other, at last run {batch.first}: {reason}"
+            text = (
+                f"{self.strikes_in_a_row} batches failed one after the other, at last run {bundle[0].first}: {reason}"
+            )
             raise InfrastructureError(text, remedy="what is flown is kept; the same command goes on")
+        for batch in reversed(bundle):
+            self._try_again(batch, reason)
+
+    def _try_again(self, batch: Batch, reason: str) -> None:
+        batch.strikes, batch.reason = batch.strikes + 1, reason
         if batch.strikes <= STRIKES:
             again = [batch]
         elif batch.count > 1:
@@ -511,6 +540,10 @@ class Dispatch:
         if not self.used:
             return (backend, "") if isinstance(backend, str) else (backend.name, backend.describe())
         return "+".join(sorted(self.used)), "; ".join(sorted(set().union(*self.used.values())))
+
+
+def _runs(bundle: Sequence[Batch]) -> int:
+    return sum(batch.count for batch in bundle)
 
 
 def _failed(campaign: Campaign, failures: Sequence[Failure]) -> InfrastructureError:

@@ -1,4 +1,4 @@
-"""What a worker does: fly one batch on its own device and return what the store keeps of it.
+"""What a worker does: fly batches on its own device and return what the store keeps of each.
 
 A worker, in this process or on another machine, flies only for a client with the same package and kernels: `hello` says
 what it is, and every batch names what it must be flown with. Nothing here knows dask.
@@ -12,9 +12,9 @@ import os
 import socket
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -25,9 +25,22 @@ from mcrisk.errors import InfrastructureError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mcrisk.backends import AbstractBackend
+    from mcrisk.backends import AbstractBackend, Summed
 
-__all__ = ["KEEPS", "Keep", "Result", "Work", "Worker", "checksum", "fly", "hello", "identity", "landings", "lent"]
+__all__ = [
+    "KEEPS",
+    "Keep",
+    "Result",
+    "Work",
+    "Worker",
+    "checksum",
+    "fly",
+    "fly_together",
+    "hello",
+    "identity",
+    "landings",
+    "lent",
+]
 
 Keep = Literal["none", "losses", "all"]
 KEEPS: tuple[Keep, ...] = get_args(Keep)
@@ -81,6 +94,7 @@ class Worker:
     device: str  # cpu or gpu
     batch: int  # most runs of one batch
     described: str
+    seat: str = ""  # its machine and GPU, which whoever takes its place there has, too
 
 
 @functools.cache
@@ -110,47 +124,56 @@ def hello(backend: str) -> Worker:
     """Who this worker is, and what it flies with; raises `InfrastructureError` where it lacks that device."""
     from mcrisk import __version__
 
-    device = _device(backend)
-    return Worker(
-        identity(), __version__, socket.gethostname(), os.getpid(), device.name, device.batch, device.describe()
-    )
+    device, host = _device(backend), socket.gethostname()
+    seat = f"{host} {os.environ.get('CUDA_VISIBLE_DEVICES', '')}"
+    return Worker(identity(), __version__, host, os.getpid(), device.name, device.batch, device.describe(), seat)
 
 
 def fly(work: Work) -> Result:
     """Fly a batch. Raises `InfrastructureError` where the device fails or the code is not the client's."""
+    return fly_together([work])[0]
+
+
+def fly_together(works: Sequence[Work]) -> list[Result]:
+    """Fly batches of one campaign side by side, as far as the device can; raises what `fly` raises.
+
+    The seconds of each result are its share of the whole, by its runs.
+    """
+    from mcrisk.backends import Piece
+
+    one = works[0]
+    if any(work.identity != identity() for work in works):
+        raise InfrastructureError(f"worker on {socket.gethostname()}", f"mcrisk {one.identity}", f"{identity()}")
+    begun = time.perf_counter()
+    device = _device(one.backend)
+    pieces = [Piece(work.params, work.first, work.count) for work in works]
+    given = [
+        (work, _noted(work, summed))
+        for work, summed in zip(works, device.sums(pieces, one.seed, one.keep), strict=True)
+    ]
+    pace = (time.perf_counter() - begun) / max(sum(work.count for work in works), 1)
+    worker = f"{socket.gethostname()}:{os.getpid()} {device.name}"
+    return [replace(result, seconds=pace * work.count, worker=worker) for work, result in given]
+
+
+def _noted(work: Work, summed: Summed) -> Result:
     from mcrisk.encoding import encode
     from mcrisk.schema import load_schema
-    from mcrisk.tally import tally
 
-    if work.identity != identity():
-        raise InfrastructureError(f"worker on {socket.gethostname()}", f"mcrisk {work.identity}", f"{identity()}")
-    begun = time.perf_counter()
-    device = _device(work.backend)
-    records = device.run(work.params, work.seed, work.first, work.count)
-    success = records["outcome"] == load_schema().enums["Outcome"]["success"]
-    content = encode(tally(records, work.first))
-    landed = zlib.compress(np.packbits(success, bitorder="little").tobytes(), 6)
+    landings = int(summed.tally.counts[load_schema().enums["Outcome"]["success"]].sum())
+    content, landed = encode(summed.tally), zlib.compress(summed.landed.tobytes(), 6)
     return Result(
         place=work.place,
         first=work.first,
         count=work.count,
         content=content,
         landed=landed,
-        landings=int(success.sum()),
-        checksum=checksum(work.place, work.first, work.count, int(success.sum()), content, landed),
+        landings=landings,
+        checksum=checksum(work.place, work.first, work.count, landings, content, landed),
         keep=work.keep,
-        records=None if work.keep == "none" else kept(records, success, work.first, work.keep),
-        seconds=time.perf_counter() - begun,
-        worker=f"{socket.gethostname()}:{os.getpid()} {device.name}",
+        records=summed.records,
+        seconds=0.0,
     )
-
-
-def kept(records: NDArray[np.void], success: NDArray[np.bool_], first: int, keep: Keep) -> NDArray[np.void]:
-    """The records to keep, with their run numbers: `(kept,)` of run and record."""
-    chosen = np.arange(len(records)) if keep == "all" else np.flatnonzero(~success)
-    both = np.empty(len(chosen), [("run", "<u8"), ("record", records.dtype)])
-    both["run"], both["record"] = chosen.astype(np.uint64) + np.uint64(first), records[chosen]
-    return both
 
 
 def landings(landed: bytes, count: int) -> NDArray[np.bool_]:

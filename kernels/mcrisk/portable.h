@@ -86,6 +86,36 @@ MCR_FN double fused(double a, double b, double c) {
 #endif
 }
 
+/// *place += value; returns what it was. On a GPU several threads may add at once.
+MCR_FN uint64 add_to(uint64* place, uint64 value) {
+#if defined(__CUDA_ARCH__)
+    return atomicAdd(place, value);
+#else
+    uint64 const before = *place;
+    *place = before + value;
+    return before;
+#endif
+}
+MCR_FN unsigned add_to(unsigned* place, unsigned value) {
+#if defined(__CUDA_ARCH__)
+    return atomicAdd(place, value);
+#else
+    unsigned const before = *place;
+    *place = before + value;
+    return before;
+#endif
+}
+
+/// *place becomes `value` if that is greater. The first look spares almost all atomic operations: a place only grows.
+MCR_FN void raise_to(unsigned* place, unsigned value) {
+    if (*place >= value) return;
+#if defined(__CUDA_ARCH__)
+    atomicMax(place, value);
+#else
+    *place = value;
+#endif
+}
+
 /// The high half of the 64-bit product.
 MCR_FN unsigned multiply_high(unsigned a, unsigned b) {
     return static_cast<unsigned>((static_cast<uint64>(a) * b) >> 32);

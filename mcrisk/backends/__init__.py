@@ -8,6 +8,8 @@ import importlib.util
 import os
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mcrisk.errors import InfrastructureError, MistakeError, suggestion, visible
@@ -16,11 +18,37 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mcrisk.flight import Keep
+    from mcrisk.tally import Tally
+
     Records = NDArray[np.void]
 
-__all__ = ["AbstractBackend", "announce", "check_name", "choose", "gpu_obstacle"]
+__all__ = ["AbstractBackend", "Piece", "Summed", "announce", "check_name", "choose", "gpu_obstacle", "kept"]
 
 NAMES = ("auto", "cpu", "gpu")
+CONNECTIONS = 32  # kernels side by side on a GPU; the driver's default, 8, makes others wait for no reason
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Runs first, ..., first + count - 1 of one case, whose Params these are."""
+
+    params: bytes
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Summed:
+    """What a piece gave.
+
+    landed: one bit for each run, (count + 7) / 8 bytes, the first run lowest. records: the kept ones with their
+    numbers, `(kept,)` of run and record, or None where none are asked for.
+    """
+
+    tally: Tally
+    landed: NDArray[np.uint8]
+    records: Records | None
 
 
 class AbstractBackend(ABC):
@@ -34,9 +62,36 @@ class AbstractBackend(ABC):
     def run(self, params: bytes, seed: int, first: int, count: int) -> Records:
         """The records of runs first, ..., first + count - 1: `(count,)` of `schema.record_dtype(real)`."""
 
+    def sums(self, pieces: Sequence[Piece], seed: int, keep: Keep) -> list[Summed]:
+        """Each piece flown and summed; of its records those of losses, all or none are kept."""
+        from .cpu import sums_of
+
+        found = []
+        for piece in pieces:
+            records = self.run(piece.params, seed, piece.first, piece.count)
+            tally, landed = sums_of(records, piece.first)
+            found.append(Summed(tally, landed, kept(records, landed, piece.first, keep)))
+        return found
+
     @abstractmethod
     def describe(self) -> str:
         """Device, compiler, instruction set and precision, in one line."""
+
+
+def kept(records: Records, landed: NDArray[np.uint8], first: int, keep: Keep) -> Records | None:
+    """The records to keep, with their run numbers: `(kept,)` of run and record; None where none are.
+
+    records: (runs,) of runs first, first + 1, ...; landed: their bits.
+    """
+    import numpy as np
+
+    if keep == "none":
+        return None
+    success = np.unpackbits(landed, count=len(records), bitorder="little")
+    chosen = np.arange(len(records)) if keep == "all" else np.flatnonzero(success == 0)
+    both = np.empty(len(chosen), [("run", "<u8"), ("record", records.dtype)])
+    both["run"], both["record"] = chosen.astype(np.uint64) + np.uint64(first), records[chosen]
+    return both
 
 
 def choose(name: str = "auto") -> AbstractBackend:
@@ -85,6 +140,7 @@ def _make(name: str) -> tuple[AbstractBackend, str]:
 
 def gpu_obstacle() -> str | None:
     """Why the driver offers no GPU, or None. Quick: no cupy and no CUDA context; the later steps are gpu.absence's."""
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", str(CONNECTIONS))  # read when the driver begins
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import os
 import platform
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,7 +22,12 @@ from .build import real_bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CpuBackend", "cores", "fitting_variants", "variant_for"]
+    from mcrisk.tally import Tally
+
+__all__ = ["CpuBackend", "cores", "fitting_variants", "sums_of", "variant_for"]
+
+SUMMED_RUNS = 1 << 24  # [run] in one block of sums, at most
+_OWN = threading.local()  # histogram of each thread that sums, which is empty in between
 
 # What each x86-64 level adds over the one below, as /proc/cpuinfo spells it (x86-64 psABI 1.0, table 3.1).
 LEVELS = {
@@ -113,6 +119,53 @@ class CpuBackend(AbstractBackend):
             )
 
 
+def sums_of(records: NDArray[np.void], first: int) -> tuple[Tally, NDArray[np.uint8]]:
+    """`tally.tally` of records of runs first, first + 1, ..., by the library and ten times faster, and who landed.
+
+    records: (runs,) of `schema.record_dtype`; those of the double oracle are summed by numpy. Who landed: one bit for
+    each run, (runs + 7) / 8 bytes, the first run lowest.
+    """
+    from mcrisk.tally import merge, tally
+
+    if records.dtype != _record():
+        success = records["outcome"] == load_schema().enums["Outcome"]["success"]
+        return tally(records, first), np.packbits(success, bitorder="little")
+    if len(records) > SUMMED_RUNS:
+        cuts = range(0, len(records), SUMMED_RUNS)
+        parts = [sums_of(records[cut : cut + SUMMED_RUNS], first + cut) for cut in cuts]
+        return merge(part for part, _ in parts), np.concatenate([landed for _, landed in parts])
+    from mcrisk.sums import BARS, SUMS, most_occupied, plan, tally_of
+
+    if not hasattr(_OWN, "histogram"):
+        _OWN.histogram = np.zeros(BARS, np.uint64)
+    records = np.ascontiguousarray(records)
+    sums, most = np.zeros(1, SUMS), most_occupied(len(records))
+    bins, counts = np.empty(most, np.uint32), np.empty(most, np.uint64)
+    landed = np.empty(-(-len(records) // 8), np.uint8)
+    blocks = (plan(), records, sums, _OWN.histogram, bins, counts, landed)
+    plan_, rows, *rest = (block.ctypes.data for block in blocks)
+    _summing().mcr_tally(plan_, rows, len(records), *rest)
+    occupied = int(sums["occupied"][0])
+    return tally_of(sums, bins[:occupied], counts[:occupied], first, len(records)), landed
+
+
+@functools.cache
+def _record() -> np.dtype[np.void]:
+    return load_schema().record_dtype(4)
+
+
+@functools.cache
+def _summing() -> ctypes.CDLL:
+    """The library that sums: that of this processor, whatever flew."""
+    from mcrisk.sums import SUMS
+
+    library = _load(native.library_path(variant_for(os.environ.get("MCRISK_ISA", ""), processor_flags())))
+    if library.mcr_tally_bytes() != SUMS.itemsize:
+        expected, got = f"{SUMS.itemsize} bytes", str(library.mcr_tally_bytes())
+        raise InfrastructureError("sums of the CPU library", expected, got, native.REMEDY)
+    return library
+
+
 def cores() -> int:
     """The number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -185,6 +238,9 @@ def _load(path: Path) -> ctypes.CDLL:
     library.mcr_replay.restype = ctypes.c_int64
     if hasattr(library, "mcr_fma_peak"):  # the libraries with tiles
         library.mcr_fma_peak.argtypes, library.mcr_fma_peak.restype = (ctypes.c_int64, pointer), ctypes.c_int64
+        library.mcr_tally_bytes.argtypes, library.mcr_tally_bytes.restype = (), ctypes.c_int32
+        library.mcr_tally.argtypes = (pointer, pointer, ctypes.c_uint32, *[pointer] * 5)
+        library.mcr_tally.restype = None
     if hasattr(library, "mcr_flop_done"):
         library.mcr_flop_done.argtypes, library.mcr_flop_done.restype = (), ctypes.c_int64
     return library

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from workshop import Fly, Workshop, difference, missions, poison_count, poisoned
 
-from mcrisk.backends import build, cpu
+from mcrisk.backends import Piece, build, cpu
 from mcrisk.schema import load_schema
 
 SEED = 0x123456789ABCDEF
@@ -96,6 +96,19 @@ def test_the_gpu_code_on_a_cpu_gives_the_same_bits(workshop: Workshop, architect
 def test_cpu_and_gpu_give_the_same_bits(gpu):
     """On a GPU: 20 000 runs of each mission, and missions with wrong numbers."""
     agree({"gpu": gpu.run}, runs=20_000, poisons=60)
+
+
+@pytest.mark.gpu
+def test_a_gpu_sums_like_the_cpu(gpu):
+    """On a GPU: the tallies, landing bits and kept losses of many pieces at once, of any size."""
+    blocks = list(missions().values())
+    pieces = [Piece(blocks[n % len(blocks)], FIRST + 7 * n, (1, 31, 200, 5000)[n % 4]) for n in range(80)]
+    found, expected = (backend.sums(pieces, SEED, "losses") for backend in (gpu, cpu.CpuBackend()))
+
+    for one, other in zip(found, expected, strict=True):
+        assert one.tally == other.tally
+        assert one.landed.tobytes() == other.landed.tobytes()
+        assert one.records.tobytes() == other.records.tobytes()
 
 
 def agree(builds: dict[str, Fly], runs: int, poisons: int) -> None:

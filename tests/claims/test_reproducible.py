@@ -76,6 +76,23 @@ def test_the_same_campaign_gives_the_same_bits_whatever_the_workers_and_batches(
     assert len(seen) == 1
 
 
+def test_a_sweep_of_small_cases_gives_the_same_bits_however_they_are_bundled(monkeypatch):
+    """Cases that fly together, one after the other, and completed after an interruption; 37 runs fill no tile."""
+    several = state([load("generic_small").replace({"altimeter.range_max": f"{n} km"}) for n in range(4, 10)], seed=5)
+
+    def flown(runs: int, before: int = 0) -> str:
+        with Store.written(None, several, Goal(runs)) as store:
+            if before:
+                execute(several, before, choose("cpu"), store=store, workers=2, cases=3)
+            found = execute(several, runs, choose("cpu"), store=store, workers=2)
+            return netcdf.content_digest(dataset.from_tallies(several, found.tallies))
+
+    together, completed = flown(37), flown(37, before=20)
+    monkeypatch.setattr("mcrisk.execute.PIECES", 1)
+
+    assert together == completed == flown(37)
+
+
 def test_stating_a_campaign_twice_gives_the_same_bytes(campaign):
     again = state([load("generic_small"), load("hakuto_r_m2_late_rangefinder")], seed=2**64 - 1)
 

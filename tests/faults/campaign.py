@@ -44,6 +44,8 @@ FAULTS: dict[str, Callable[[], Figures]] = {
     "memory": test_batches.short_of_memory,
     "scarce memory": test_batches.scarce_memory,
     "hung": test_batches.hung,
+    "lost device": test_batches.lost_device,
+    "losing run": test_batches.losing_run,
     "hung thread": test_batches.hung_thread,
     "flown twice": test_batches.late,
 }

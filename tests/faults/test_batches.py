@@ -85,6 +85,29 @@ def hung() -> Figures:
     return figures
 
 
+def lost_device() -> Figures:
+    """A device that its process can use no more, as after a sticky CUDA error: the process is begun anew."""
+    figures = Figures("a device that is lost to its process")
+    with field_of(RUNS, cluster="processes", lose=BAD) as field:
+        field.fault["once"] = str(field.folder / "once")
+        process = field.start()
+        begun = time.monotonic()
+        problems = field.verdict(process)
+        figures.longest = time.monotonic() - begun
+        told = process.said.read_text()  # type: ignore[attr-defined]
+        figures.judge(problems + ([] if told.count("injected loss: it is begun anew") == 1 else [told[:1500]]))
+        figures.again += field.flown() - RUNS
+    return figures
+
+
+def losing_run() -> Figures:
+    """A run that takes the device from every process that flies it: it alone is missing, and named."""
+    figures = Figures("a run that loses the device")
+    with field_of(RUNS, cluster="processes", lose=BAD, role="worker") as field:
+        figures.judge(isolated(field, 240, figures, "injected loss"))
+    return figures
+
+
 def late() -> Figures:
     """A batch whose worker, of the user's own, answers long after others flew it: each of its runs counts once."""
     figures = Figures("a batch that is flown twice")
@@ -166,6 +189,20 @@ def test_a_hung_worker_is_started_anew_and_others_fly_its_batches():
     assert figures.recovered == figures.tried == 1, str(figures)
 
 
+def test_a_worker_whose_device_is_lost_is_begun_anew_and_no_lander_is_counted_lost():
+    """The results are the undisturbed ones, exit code 0, one line that tells of it."""
+    figures = lost_device()
+
+    assert figures.recovered == figures.tried == 1, str(figures)
+
+
+@pytest.mark.slow
+def test_a_run_that_loses_the_device_is_isolated_and_named():
+    figures = losing_run()
+
+    assert figures.recovered == figures.tried == 1, str(figures)
+
+
 @pytest.mark.slow
 def test_a_batch_that_is_flown_twice_counts_once():
     figures = late()
@@ -181,7 +218,6 @@ def test_batches_are_halved_until_they_find_memory():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_hung_thread_does_not_keep_the_command():
     figures = hung_thread()
 
@@ -189,7 +225,7 @@ def test_a_hung_thread_does_not_keep_the_command():
 
 
 def test_a_gpu_short_of_memory_gives_the_same_results(monkeypatch, tmp_path):
-    """Launches of a made-up GPU, whose memory holds 1500 runs: they are halved, and no bit differs."""
+    """Launches of a made-up GPU, whose memory holds 1500 runs at once: they are halved, and no bit differs."""
     backend, launches = made_up_gpu(monkeypatch, runs=1500)
     from mcrisk.api import fly
     from mcrisk.campaign import state
@@ -205,28 +241,14 @@ def test_a_gpu_short_of_memory_gives_the_same_results(monkeypatch, tmp_path):
 
 def made_up_gpu(monkeypatch, runs):
     """The GPU backend whose launches are flown by the CPU, and the runs of each launch that found memory."""
-    import numpy as np
-
     from mcrisk.backends import gpu
-    from mcrisk.backends.cpu import CpuBackend
     from mcrisk.schema import load_schema
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "gpu_tools"))
-    from fake_cupy import FakeCupy
+    from fake_cupy import CpuKernels, FakeCupy
 
-    words = load_schema().record_dtype(4).itemsize // 4
-    cpu, flown, launches = CpuBackend(), {}, []
-    fake = FakeCupy()
-    fake.memory = 4 * words * runs
-
-    def descend(grid, block, arguments):
-        params, seed, first, count, columns = arguments
-        launches.append(int(count))
-        flown[id(columns)] = cpu.run(params.tobytes(), int(seed), int(first), int(count))
-
-    def gather(grid, block, arguments):
-        columns, count, rows = arguments
-        rows.words[: int(count) * words] = flown.pop(id(columns)).view(np.uint32)
+    schema = load_schema()
+    fake = FakeCupy(CpuKernels())
 
     class Made(gpu.GpuBackend):
         name = "cpu"  # a thread of this process flies with it; for a GPU a process of its own would
@@ -234,12 +256,14 @@ def made_up_gpu(monkeypatch, runs):
         def __init__(self):
             import threading
 
-            schema = load_schema()
             self._cupy, self._params_bytes, self._record = fake, schema.params_bytes(4), schema.record_dtype(4)
             self._device, self._threads, self._device_name = fake.cuda.Device(0), threading.local(), "Fake"
-            self._launch_runs, self._descend, self._gather = 1 << 20, descend, gather
+            self._launch_runs, self._lost = 1 << 20, ""
+            self._kernels = {name: fake.kernel(name) for name in ("descend", "gather", "tally", "sift", "landings")}
 
         def describe(self):
             return "made up"
 
-    return Made(), launches
+    made = Made()
+    fake.whole = made._bytes(runs, sums=True, rows=False) + 64
+    return made, fake.launches

@@ -27,10 +27,11 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import numpy as np  # noqa: E402
 from workshop import Fly, Records, Workshop, difference, missions  # noqa: E402
 
-from mcrisk.backends import build, gpu, nvrtc  # noqa: E402
+from mcrisk.backends import Piece, build, gpu, nvrtc  # noqa: E402
 from mcrisk.errors import InfrastructureError  # noqa: E402
 from mcrisk.native import kernel_digest  # noqa: E402
 from mcrisk.schema import load_schema  # noqa: E402
+from mcrisk.tally import tally  # noqa: E402
 
 SEED = 20261122
 CHUNK = 2048  # [run] of CPU work per thread at a time
@@ -68,6 +69,7 @@ def main() -> int:
     keep("device", facts(backend))
     backend.run(next(iter(blocks.values())), SEED, 0, 1)  # first launch: module loading is not speed
     keep("speed", [speed(backend, name, params) for name, params in blocks.items()])
+    keep("sums", [sums(backend, pieces) for pieces in bundles(next(iter(blocks.values())))])
     compared: list[dict[str, Any]] = []
     cpu = cpu_fly()
     for name, params in blocks.items():
@@ -77,6 +79,7 @@ def main() -> int:
     keep("sanitizer", sanitizer(blocks))
     keep("tests", tests())
     right = all(not row["difference"] for row in compared) and len(compared) == len(blocks)
+    right &= all(row["right"] for row in report["sums"])
     right &= report["tests"]["returncode"] in (0, None) and report["sanitizer"].get("returncode") in (0, None)
     report["complete"] = True
     keep("ok", bool(right))
@@ -87,7 +90,7 @@ def facts(backend: gpu.GpuBackend) -> dict[str, Any]:
     """What was measured on what."""
     import cupy
 
-    descend = backend._descend
+    descend = backend._kernels["descend"]
     return {
         "describe": backend.describe(),
         "driver": cupy.cuda.runtime.driverGetVersion(),
@@ -111,6 +114,30 @@ def speed(backend: gpu.GpuBackend, name: str, params: bytes) -> dict[str, Any]:
     flown = records["flight_time"][records["contact"] == 1]
     mean = float(flown.mean()) if len(flown) else None
     return {"mission": name, "runs": count, "seconds": elapsed, "runs_per_s": count / elapsed, "flight_time_mean": mean}
+
+
+def bundles(params: bytes) -> list[list[Piece]]:
+    """A large batch, and many small cases."""
+    many = [[Piece(params, 1000 * place, 200) for place in range(count)] for count in (1, 32, 256)]
+    return [[Piece(params, 0, 1 << 20)], *many]
+
+
+def sums(backend: gpu.GpuBackend, pieces: list[Piece]) -> dict[str, Any]:
+    """Runs per second of pieces that are flown and summed together, and whether the sums are those of the records."""
+    begun = time.perf_counter()
+    found = backend.sums(pieces, SEED, "none")
+    middle = time.perf_counter()
+    records = backend.run(pieces[-1].params, SEED, pieces[-1].first, pieces[-1].count)
+    alone = time.perf_counter() - middle
+    runs = sum(piece.count for piece in pieces)
+    return {
+        "pieces": len(pieces),
+        "runs": runs,
+        "runs_per_s": runs / (middle - begun),
+        "seconds": middle - begun,
+        "records_of_the_last_alone_s": alone,
+        "right": found[-1].tally == tally(records, pieces[-1].first),
+    }
 
 
 def cpu_fly() -> Fly:

@@ -1,89 +1,224 @@
-"""The part of cupy that the GPU backend uses, on a CPU: memory is numpy's, kernels are PTX through the executor."""
+"""The part of cupy that the GPU backend uses, on a CPU: memory is numpy's, kernels are PTX through the executor.
+
+`CpuKernels` stands in for the PTX where only what surrounds the kernels is of interest: the CPU library flies and sums.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import types
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
-from ptx_executor import PtxModule
+
+from mcrisk.backends.cpu import CpuBackend, _summing
+from mcrisk.schema import load_schema
+from mcrisk.sums import BARS, SUMS, most_occupied, plan
 
 
 class OutOfMemoryError(MemoryError):
     """As cupy.cuda.memory.OutOfMemoryError."""
 
 
-class Array:
-    """Device memory."""
+class RuntimeFailure(RuntimeError):
+    """As cupy.cuda.runtime.CUDARuntimeError."""
 
-    def __init__(self, words: np.ndarray[Any, Any]) -> None:
-        self.words = words
+
+class Kernels(Protocol):
+    """What a launch asks: a kernel by name, blocks, threads of each, the bytes of its arguments."""
+
+    def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes]) -> None: ...
+
+
+class Array:
+    """Device memory; `owner` is told when it is free again."""
+
+    def __init__(self, words: np.ndarray[Any, Any], owner: FakeCupy, held: int = 0) -> None:
+        self.words, self.owner, self.held = words, owner, held
+        self.whole: Array | None = None
+        owner.used += held
+
+    @property
+    def data(self) -> Array:
+        """What may be filled."""
+        return self
+
+    def __del__(self) -> None:
+        self.owner.used -= self.held
 
     def __getitem__(self, part: slice) -> Array:
-        return Array(self.words[part])
+        found = Array(self.words[part], self.owner)
+        found.whole = self  # as long as the part is in use, so is the whole
+        return found
 
     def get(self, out: np.ndarray[Any, Any]) -> None:
-        """Copy to the host."""
-        assert out.shape == self.words.shape
+        """Copy to the host: waits for the stream."""
+        self.owner.check()
+        self.owner.events.append("copy")
+        assert out.shape == self.words.shape and out.dtype == self.words.dtype
         out[...] = self.words
 
+    def memset_async(self, value: int, size: int, stream: Stream) -> None:
+        """Fill the first bytes."""
+        self.words.view(np.uint8)[:size] = value
 
-class Context:
-    """A device or stream: entered, left, nothing else."""
+
+class Device:
+    """A device: entered, left, nothing else."""
 
     compute_capability = "90"
     attributes: dict[str, int] = {}  # noqa: RUF012  as cupy
 
-    def __init__(self, *arguments: object, **options: object) -> None:
+    def __init__(self, number: int) -> None:
         pass
 
-    def __enter__(self) -> Context:
+    def __enter__(self) -> Device:
         return self
 
     def __exit__(self, *error: object) -> None:
         pass
 
 
-class FakeCupy(types.ModuleType):
-    """`memory` bounds one allocation [byte], `free` is what memGetInfo says; `launches` lists the runs of each."""
+class Stream:
+    """A stream, whose work is done at once."""
 
-    def __init__(self, module: PtxModule | None = None, devices: int = 1, driver: int = 13000) -> None:
+    def __init__(self, owner: FakeCupy) -> None:
+        self.owner = owner
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        self.owner.check()
+
+
+class FakeCupy(types.ModuleType):
+    """One device.
+
+    whole: [byte] of memory, at most in use. free: what memGetInfo says. launches: the runs of each. events: launches by
+    name and copies, in order. failing: a launch of a run with this number fails, and so does everything after it where
+    `sticky`. streams: how many there are.
+    """
+
+    def __init__(self, module: Kernels | None = None, devices: int = 1, driver: int = 13000) -> None:
         super().__init__("cupy")
-        self.memory, self.free = 1 << 40, 1 << 40
+        self.whole = self.free = 1 << 40
+        self.used = self.streams = 0
         self.launches: list[int] = []
+        self.events: list[str] = []
+        self.failing: int | None = None
+        self.sticky = self.lost = False
         self.module = module
         runtime = types.SimpleNamespace(
             getDeviceCount=lambda: devices,
             driverGetVersion=lambda: driver,
             memGetInfo=lambda: (self.free, self.free),
             getDeviceProperties=lambda device: {"name": b"Fake", "totalGlobalMem": 1 << 34},
+            deviceSynchronize=self.check,
         )
-        self.cuda = types.SimpleNamespace(runtime=runtime, Device=Context, Stream=Context)
+        self.cuda = types.SimpleNamespace(runtime=runtime, Device=Device, Stream=self.make_stream)
+
+    def make_stream(self, non_blocking: bool) -> Stream:
+        assert non_blocking
+        self.streams += 1
+        return Stream(self)
+
+    def check(self) -> None:
+        """Fail as every call does after a sticky error."""
+        if self.lost:
+            raise RuntimeFailure("cudaErrorIllegalAddress: an illegal memory access was encountered")
 
     def empty(self, count: int, dtype: type) -> Array:
-        """Device memory, within the bound."""
-        if count * np.dtype(dtype).itemsize > self.memory:
+        """Device memory, within the bounds; of any content."""
+        self.check()
+        size = count * np.dtype(dtype).itemsize
+        if self.used + size > self.whole:
             raise OutOfMemoryError("Out of memory allocating")
-        return Array(np.empty(count, dtype))
+        return Array(np.full(size, 0xAB, np.uint8).view(dtype), self, size)
 
     def get_default_memory_pool(self) -> types.SimpleNamespace:
         """The pool that the backend empties when memory runs out."""
-        return types.SimpleNamespace(free_all_blocks=lambda: None)
+        return types.SimpleNamespace(free_all_blocks=lambda: None, free_bytes=lambda: 0)
 
     def RawModule(self, path: str) -> types.SimpleNamespace:
-        """The PTX module given at the start, whatever the path holds."""
+        """The kernels given at the start, whatever the path holds."""
+        self.check()
+        return types.SimpleNamespace(get_function=self.kernel)
 
-        def get_function(name: str) -> Any:
-            def launch(grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
-                assert self.module is not None
-                if name == "descend":
-                    self.launches.append(int(arguments[3]))
-                words = [
-                    a.words.ctypes.data.to_bytes(8, "little") if isinstance(a, Array) else a.tobytes()
-                    for a in arguments
-                ]
-                self.module.launch(name, grid[0], block[0], words)
+    def kernel(self, name: str) -> Any:
+        def launch(grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
+            assert self.module is not None
+            self.check()
+            self.events.append(name)
+            if name == "descend":
+                first, count = int(arguments[2]), int(arguments[3])
+                self.launches.append(count)
+                if self.failing is not None and first <= self.failing < first + count:
+                    self.lost = self.sticky
+                    raise RuntimeFailure("cudaErrorLaunchFailure: unspecified launch failure")
+            words = [
+                a.words.ctypes.data.to_bytes(8, "little") if isinstance(a, Array) else a.tobytes() for a in arguments
+            ]
+            self.module.launch(name, grid[0], block[0], words)
 
-            return launch
+        return launch
 
-        return types.SimpleNamespace(get_function=get_function)
+
+class CpuKernels:
+    """The kernels of descend.cu by the CPU library."""
+
+    def __init__(self) -> None:
+        self.cpu, self.record = CpuBackend(), load_schema().record_dtype(4)
+        self.words = self.record.itemsize // 4
+
+    def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes]) -> None:
+        """As `PtxModule.launch`."""
+        getattr(self, name)(*arguments)
+
+    def descend(self, params: bytes, seed: bytes, first: bytes, count: bytes, columns: bytes) -> None:
+        records = self.cpu.run(params, number(seed), number(first), number(count))
+        memory(columns, np.uint32, self.words * len(records))[:] = (
+            records.view(np.uint32).reshape(-1, self.words).T.reshape(-1)
+        )
+
+    def gather(self, columns: bytes, count: bytes, rows: bytes) -> None:
+        size = self.words * number(count)
+        memory(rows, np.uint32, size)[:] = self.rows(columns, number(count)).reshape(-1)
+
+    def rows(self, columns: bytes, count: int) -> np.ndarray[Any, Any]:
+        return np.ascontiguousarray(memory(columns, np.uint32, self.words * count).reshape(self.words, count).T)
+
+    def tally(self, _: bytes, columns: bytes, count: bytes, sums: bytes, histogram: bytes, bins: bytes) -> None:
+        """The histogram is left as the kernel leaves it: the library empties it."""
+        rows, most = self.rows(columns, number(count)), most_occupied(number(count))
+        counts, landed = np.empty(most, np.uint64), np.empty(len(rows), np.uint8)
+        places = (number(one) for one in (sums, histogram, bins))
+        given = plan().ctypes.data, rows.ctypes.data, len(rows), *places, counts.ctypes.data, landed.ctypes.data
+        _summing().mcr_tally(*given)
+        occupied = int(memory(sums, SUMS, 1)["occupied"][0])
+        memory(histogram, np.uint64, BARS)[memory(bins, np.uint32, occupied)] = counts[:occupied]
+
+    def sift(self, sums: bytes, histogram: bytes, bins: bytes, counts: bytes) -> None:
+        occupied = int(memory(sums, SUMS, 1)["occupied"][0])
+        found = memory(histogram, np.uint64, BARS)[memory(bins, np.uint32, occupied)]
+        memory(counts, np.uint64, occupied)[:] = found
+
+    def landings(self, _: bytes, columns: bytes, count: bytes, landed: bytes) -> None:
+        success = self.rows(columns, number(count))[:, plan()["outcome"][0]] == plan()["success"][0]
+        bits = np.packbits(success, bitorder="little")
+        memory(landed, np.uint8, len(bits))[:] = bits
+
+
+def number(argument: bytes) -> int:
+    """An integer argument, or the address of one that is memory."""
+    return int.from_bytes(argument, "little")
+
+
+def memory(argument: bytes, kind: Any, count: int) -> np.ndarray[Any, Any]:
+    """What lies at an address."""
+    size = np.dtype(kind).itemsize * count
+    return np.frombuffer((ctypes.c_uint8 * size).from_address(number(argument)), kind) if size else np.empty(0, kind)

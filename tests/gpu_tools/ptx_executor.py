@@ -23,6 +23,8 @@ WIDTH = {name: int(name[1:]) if name != "pred" else 8 for name in C_TYPE}
 # Modifiers that would let bits differ from IEEE, or that one thread alone cannot execute.
 INEXACT = {"approx", "ftz", "full", "rz", "rm", "rp"}
 FOREIGN = {"bar", "barrier", "shfl", "vote", "match", "activemask", "membar", "fence", "redux", "elect"}
+# On integers, whose order does not matter: here one thread comes after the other.
+ATOMIC = ("atom", "red")
 # Cache hints: no effect on values.
 HINT = {"nc", "ca", "cg", "cs", "lu", "cv", "wb", "wt", "relaxed", "weak", "gpu", "volatile"}
 
@@ -371,7 +373,22 @@ class Translator:
         name, *modifiers = opcode
         if name in FOREIGN or "shared" in modifiers:
             raise PtxError("one thread per run has no barrier, shuffle, vote or shared memory")
-        if name in ("bra", "ret", "exit", "brx", "call", "ld", "st", "mov", "cvta", "cvt", "setp", "trap", "ldu"):
+        if name in (
+            "bra",
+            "ret",
+            "exit",
+            "brx",
+            "call",
+            "ld",
+            "st",
+            "mov",
+            "cvta",
+            "cvt",
+            "setp",
+            "trap",
+            "ldu",
+            *ATOMIC,
+        ):
             method = getattr(self, f"op_{name}")
             return str(method(function, modifiers, given))
         if INEXACT & set(modifiers):
@@ -539,6 +556,24 @@ class Translator:
             for index, value in enumerate(values)
         )
         return f"{{ u64 a = {address}; {stores} }}"
+
+    def op_atom(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """`atom.global.add.u64 %rd1, [%rd2], %rd3`: the sum, greater or lesser one is stored, the old one given."""
+        *middle, operation, kind = modifiers
+        if operation not in ("add", "min", "max") or kind[0] not in "us" or set(middle) - {*HINT, "global"}:
+            raise PtxError("atomic operation refused")
+        word, address = C_TYPE[kind], self.address(function, given[1])
+        unsigned = f"u{WIDTH[kind]}"
+        signs = {"add": f"({word})(({unsigned})o + ({unsigned})v)", "min": "v < o ? v : o", "max": "v > o ? v : o"}
+        told = "" if given[0] == "_" else self.store(function, given[0], kind, "o")
+        value = self.value(function, given[2], kind)
+        return (
+            f"{{ u64 a = {address}; {word} o = ld_{word}(a), v = {value}; st_{word}(a, {signs[operation]}); {told} }}"
+        )
+
+    def op_red(self, function: Function, modifiers: list[str], given: list[str]) -> str:
+        """The same; nobody asks what was there."""
+        return self.op_atom(function, modifiers, ["_", *given])
 
     def op_mov(self, function: Function, modifiers: list[str], given: list[str]) -> str:
         """Copy, pack {low, high} into one register, or unpack."""

@@ -20,11 +20,14 @@ import ptx_executor
 from mcrisk.backends import nvrtc, ondemand
 from mcrisk.native import config_folder, kernel_digest, kernel_folder
 from mcrisk.schema import load_schema
+from mcrisk.sums import BARS, SUMS, most_occupied, plan, tally_of
+from mcrisk.tally import Tally
 
 Records = np.ndarray[Any, np.dtype[Any]]
 Fly = Callable[[bytes, int, int, int], Records]
 
 TOOLS = Path(__file__).parent
+ENDS = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 1.1754944e-38, 3.4028235e38, -3.4028235e38)
 POISONS = (np.nan, np.inf, -np.inf, 1e38, 0.0, -1.0, 1e-42)
 SANITIZE = (
     "-O1",
@@ -96,6 +99,24 @@ class Workshop:
             return rows.view(self.record)
 
         return fly
+
+    def summed(self, module: ptx_executor.PtxModule, records: Records, first: int) -> tuple[Tally, Records]:
+        """Tally and landing bits of records by the kernels of a PTX module, one thread after the other."""
+        count = len(records)
+        columns = np.ascontiguousarray(records.view(np.uint32).reshape(count, -1).T)
+        sums, histogram = np.zeros(1, SUMS), np.zeros(BARS, np.uint64)
+        bins, counts = np.empty(most_occupied(count), np.uint32), np.empty(most_occupied(count), np.uint64)
+        landed = np.zeros(-(-count // 32), np.uint32)
+        places = {id(one): one.ctypes.data.to_bytes(8, "little") for one in (columns, sums, histogram, bins, counts)}
+        of_columns, of_sums, of_histogram, of_bins, of_counts = places.values()
+        plan_, runs, of_landed = plan().tobytes(), count.to_bytes(4, "little"), landed.ctypes.data.to_bytes(8, "little")
+        blocks = -(-count // 32)
+        module.launch("tally", blocks, 32, [plan_, of_columns, runs, of_sums, of_histogram, of_bins])
+        module.launch("sift", -(-len(bins) // 32), 32, [of_sums, of_histogram, of_bins, of_counts])
+        module.launch("landings", -(-blocks // 32), 32, [plan_, of_columns, runs, of_landed])
+        occupied = int(sums["occupied"][0])
+        tally = tally_of(sums, bins[:occupied], counts[:occupied], first, count)
+        return tally, landed.view(np.uint8)[: -(-count // 8)]
 
     def ptx_text(self, architecture: str) -> str:
         """The PTX of kernels/descend.cu for a virtual architecture."""
@@ -170,3 +191,20 @@ def poisoned(params: bytes, number: int) -> bytes:
     kind, place = divmod(number, len(poison_paths()))
     block.view(np.float32)[schema.slots[poison_paths()[place]].offset_bytes(4) // 4] = POISONS[kind]
     return block.tobytes()
+
+
+def nasty(runs: int, seed: int = 1) -> np.ndarray:
+    """Records of ordinary values, of any bits, and of the ends of the number line."""
+    schema = load_schema()
+    success = schema.enums["Outcome"]["success"]
+    random = np.random.default_rng(seed)
+    records = np.zeros(runs, schema.record_dtype())
+    for name in (name for name, one in schema.record_fields.items() if one.metric):
+        bits = random.integers(0, 1 << 32, runs, dtype=np.uint32).view(np.float32)
+        ordinary = random.normal(0, 10.0 ** random.integers(-3, 5), runs)
+        special = random.choice(ENDS, runs).astype(np.float32)
+        records[name] = np.choose(random.integers(0, 3, runs), (ordinary.astype(np.float32), bits, special))
+    records["contact"] = random.integers(0, 3, runs)
+    records["outcome"] = np.where(random.random(runs) < 0.5, success, random.integers(0, success, runs))
+    records["cause"] = random.integers(0, len(schema.enums["Cause"]), runs)
+    return records

@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 from ptx_executor import PtxError, PtxModule, Translator
-from workshop import Workshop, difference, missions
+from workshop import Workshop, difference, missions, nasty
 
-from mcrisk.backends.cpu import CpuBackend
+from mcrisk.backends.cpu import CpuBackend, sums_of
 
 HEAD = """
 .version 8.0
@@ -102,6 +102,13 @@ KNOWN = [
     ("mov.u64 %rd3, __local_depot0; st.local.u32 [%rd3], %r1; ld.local.s8 %r9, [%rd3];", (0x80, 0, 0, 0), 0xFFFFFF80),
     ("mov.u32 %r9, 0; $L1: add.s32 %r9, %r9, %r1; setp.lt.s32 %p1, %r9, 10; @%p1 bra $L1;", (3, 0, 0, 0), 12),
     ("mov.f32 %f1, 0f3FC00000; mov.b32 %r2, %f1; mov.u32 %r9, %r2;", (0, 0, 0, 0), 0x3FC00000),
+    # on word c: what was there, then what is there
+    ("atom.global.add.u32 %r5, [%rd1+8], %r1; ld.global.u32 %r9, [%rd1+8];", (3, 0, 0xFFFFFFFF, 0), 2),
+    ("atom.global.add.u32 %r9, [%rd1+8], %r1;", (3, 0, 7, 0), 7),
+    ("atom.global.add.u64 %rd2, [%rd1+8], 1; ld.global.u32 %r9, [%rd1+12];", (0, 0, 0xFFFFFFFF, 5), 6),
+    ("red.global.max.u32 [%rd1+8], %r1; ld.global.u32 %r9, [%rd1+8];", (0x80000000, 0, 7, 0), 0x80000000),
+    ("red.relaxed.gpu.global.max.s32 [%rd1+8], %r1; ld.global.u32 %r9, [%rd1+8];", (0x80000000, 0, 7, 0), 7),
+    ("atom.global.min.u32 %r5, [%rd1+8], %r1; ld.global.u32 %r9, [%rd1+8];", (3, 0, 7, 0), 3),
     ("mov.u32 %r9, %tid.y; mad.lo.u32 %r9, %r9, 7, 0xFU;", (0, 0, 0, 0), 15),
 ]
 
@@ -131,6 +138,8 @@ def test_the_executor_follows_the_ptx_manual(tmp_path):
         "frobnicate.b32 %r9, %r1;",
         "mov.u32 %r9, %laneid;",
         "atom.global.add.f32 %r9, [%rd1], %r2;",
+        "atom.global.cas.b32 %r9, [%rd1], %r2, %r3;",
+        "atom.shared.add.u32 %r9, [%rd1], %r2;",
     ],
 )
 def test_what_could_change_bits_or_needs_other_threads_is_refused_with_its_line(text):
@@ -147,6 +156,18 @@ def test_the_ptx_of_the_kernel_has_no_approximate_operation(workshop: Workshop):
     assert not re.findall(r"\b(?:add|sub|mul|fma|div|sqrt|rcp)\.f(?:32|64)\b[^;]*;", text)
     assert not re.findall(r"\b(?:bar|barrier|shfl|vote|activemask|match)\.[^;]*;", text)
     assert ".shared" not in text
+
+
+def test_the_ptx_sums_like_the_cpu(workshop: Workshop):
+    """Ordinary values, any bits and the ends of the number line: the same tally and the same landing bits."""
+    module = workshop.ptx_module(workshop.ptx_text("compute_90"))
+    for runs in (1, 31, 32, 33, 400):
+        records = nasty(runs, runs)
+        tally, landed = workshop.summed(module, records, 5)
+        expected, bits = sums_of(records, 5)
+
+        assert tally == expected, runs
+        assert np.array_equal(landed, bits)
 
 
 def test_the_ptx_gives_the_bits_of_the_cpu(workshop: Workshop):

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mcrisk.backends import AbstractBackend
 from mcrisk.campaign import Campaign, Case
-from mcrisk.errors import InfrastructureError, MistakeError
+from mcrisk.errors import InfrastructureError, LostDeviceError, MistakeError
 from mcrisk.execute import execute
 from mcrisk.goal import RUNS_LIMIT, Goal
 from mcrisk.schema import load_schema
@@ -22,7 +23,7 @@ SUCCESS = load_schema().enums["Outcome"]["success"]
 CAMPAIGN = Campaign("two", (Case("a", b"\x01"), Case("b", b"\x02")), seed=7, kernel_digest="0" * 64)
 
 
-class MadeUp:
+class MadeUp(AbstractBackend):
     """Every third run is lost; the flight time is the run number, so that a missing or doubled run shows."""
 
     name = "cpu"
@@ -88,6 +89,85 @@ def test_batches_fill_whole_tiles_except_the_last():
 
     assert all(first % 16 == 0 for _, first, _ in backend.calls)
     assert {end for end in ends if end % 16} == {10_007}
+
+
+MANY = Campaign("many", tuple(Case(f"case {n}", bytes([n + 1])) for n in range(60)), seed=7, kernel_digest="0" * 64)
+
+
+@pytest.mark.parametrize("runs", [1, 50, 333])
+def test_small_cases_fly_together_and_no_result_tells(runs, monkeypatch):
+    """Bundles of several cases give the sums that one case after the other gives."""
+    backend, bundles = MadeUp(), []
+    sums = MadeUp.sums
+    monkeypatch.setattr(MadeUp, "sums", lambda self, pieces, *rest: bundles.append(pieces) or sums(self, pieces, *rest))
+    together = tallies(MANY, runs, backend, workers=2)
+    most = max(map(len, bundles))
+    monkeypatch.setattr("mcrisk.execute.PIECES", 1)
+    bundles.clear()
+    apart = tallies(MANY, runs, MadeUp(), workers=2)
+
+    assert together == apart == [tally(MadeUp().run(case.params, 7, 0, runs), 0) for case in MANY.cases]
+    assert most >= min(128 // runs, 30)
+    assert {len(pieces) for pieces in bundles} == {1}
+    assert sum(count for _, _, count in backend.calls) == 60 * runs
+
+
+def test_kept_records_do_not_tell_of_bundles(kept, monkeypatch):
+    _, together = kept(MANY, Goal(50, "losses"), MadeUp(), workers=2)
+    monkeypatch.setattr("mcrisk.execute.PIECES", 1)
+    _, apart = kept(MANY, Goal(50, "losses"), MadeUp(), workers=2)
+
+    for one, other in zip(together, apart, strict=True):
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
+
+
+def test_cases_with_unlike_gaps_are_completed_together():
+    """An interrupted campaign leaves cases flown, begun and untouched; bundles fill whatever is missing."""
+    with Store.written(None, MANY, Goal(100)) as store:
+        with pytest.raises(KeyboardInterrupt):
+            execute(MANY, 100, MadeUp(), store=store, progress=Heard(stop=25), workers=2, batch=30)
+        found = execute(MANY, 100, MadeUp(), store=store).tallies
+
+    assert found == [tally(MadeUp().run(case.params, 7, 0, 100), 0) for case in MANY.cases]
+
+
+def test_of_a_bundle_that_fails_each_case_is_flown_alone():
+    """One bad run among 60 cases: it is named, and all others are flown."""
+    tried = []
+
+    class OneBad(MadeUp):
+        def run(self, params, seed, first, count):
+            if params[0] == 13 and first <= 5 < first + count:
+                tried.append(count)
+                raise InfrastructureError("the device is gone")
+            return super().run(params, seed, first, count)
+
+    with Store.written(None, MANY, Goal(32)) as store:
+        with pytest.raises(InfrastructureError, match="1 run could not be flown, all others are: run 5 of case 12"):
+            execute(MANY, 32, OneBad(), store=store, workers=2)
+        runs, _ = store.counts()
+
+    assert runs.tolist() == [31 if case == 12 else 32 for case in range(60)]
+    assert tried == [32, 32, 32, 16, 8, 4, 2, 1]
+
+
+def test_a_worker_that_always_loses_its_device_is_given_up(monkeypatch):
+    """Begun anew some times, then refused: the campaign ends with the device's own message, and can go on."""
+    monkeypatch.setattr("mcrisk.execute.RESTARTS", 3)
+    monkeypatch.setattr("mcrisk.execute.WAIT_SECONDS", 0.5)
+    told, restarts = [], []
+    monkeypatch.setattr("mcrisk.cluster.Cluster.restart", lambda self, worker: not restarts.append(worker))
+
+    class Lost(MadeUp):
+        def run(self, params, seed, first, count):
+            raise LostDeviceError("the device was lost")
+
+    with pytest.raises(InfrastructureError, match=r"no worker of this machine can be used: .*: the device was lost"):
+        execute(CAMPAIGN, 10**6, Lost(), workers=1, tell=told.append)
+
+    assert len(restarts) == 3
+    assert sum("begun anew" in line for line in told) == 3
+    assert sum("given up" in line for line in told) == 1
 
 
 def test_no_runs_are_lost_between_two_workers():

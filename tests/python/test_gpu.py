@@ -1,9 +1,13 @@
-"""The GPU backend without a GPU: why it is refused, how it splits a batch, what it hands over."""
+"""The GPU backend without a GPU: why it is refused, how it splits batches, what it hands over, how it fails.
+
+The kernels are the real text, executed as PTX; a descent is made up, so that it costs nothing.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,113 +15,237 @@ import pytest
 from fake_cupy import FakeCupy
 from ptx_executor import PtxModule
 
-from mcrisk.backends import gpu, nvrtc
-from mcrisk.errors import InfrastructureError, MistakeError
+from mcrisk.backends import Piece, gpu, kept, nvrtc
+from mcrisk.errors import InfrastructureError, LostDeviceError, MistakeError
+from mcrisk.native import kernel_folder
+from mcrisk.schema import load_schema
+from mcrisk.tally import tally
 
-TOY = """
-#include "toy.h"
-static_assert(sizeof(Params) == MCR_PARAMS_BYTES, "layout");
-extern "C" __global__ void descend(__grid_constant__ Params const params, unsigned long long seed,
-                                   unsigned long long first, unsigned count, unsigned* columns) {
-    unsigned const run = blockIdx.x * blockDim.x + threadIdx.x;
-    if (run >= count) return;
-    unsigned long long const number = first + run;
-    columns[run] = static_cast<unsigned>(number);
-    columns[count + run] = static_cast<unsigned>(number >> 32) ^ static_cast<unsigned>(seed >> 32);
-    float const value = params.scale * static_cast<float>(run % 2 + params.word[1]);
-    columns[2 * count + run] = __builtin_bit_cast(unsigned, value);
+SCHEMA = load_schema()
+RECORD = SCHEMA.record_dtype(4)
+SUCCESS = SCHEMA.enums["Outcome"]["success"]
+PARAMS, OTHER = (bytes([digit]) * SCHEMA.params_bytes(4) for digit in (1, 2))
+FLOWN = "mcr::fly_settled(params, mcr::make_draws(seed, first + run))"
+MADE_UP = """
+/// A record that tells run number, seed and Params: two of three runs land.
+__device__ mcr::Record made_up(mcr::Params const& params, mcr::uint64 seed, mcr::uint64 number) {
+    mcr::RecordWords words{};
+    words.word[0] = number % 3 ? 10 : static_cast<unsigned>(number % 9);
+    words.word[1] = static_cast<unsigned>(number % 7);
+    words.word[2] = number % 5 ? 1 : 0;
+    for (unsigned w = 4; w < sizeof words / 4; ++w) {
+        words.word[w] = mcr::bits_as<unsigned>(static_cast<float>(static_cast<unsigned>(number) * w) - 700.0f);
+    }
+    words.word[30] = static_cast<unsigned>(number >> 32) ^ static_cast<unsigned>(seed >> 32);
+    words.word[31] = reinterpret_cast<unsigned const*>(&params)[sizeof params / 4 - 1];
+    return mcr::bits_as<mcr::Record>(words);
 }
-extern "C" __global__ void gather(unsigned const* columns, unsigned count, unsigned* rows) {
-    unsigned const place = blockIdx.x * blockDim.x + threadIdx.x;
-    if (place < 3 * count) rows[place] = columns[place % 3 * count + place / 3];
-}
-"""
-RECORD = np.dtype([("low", "<u4"), ("high", "<u4"), ("value", "<f4")])
-PARAMS = np.array([(0.5, [3, 4])], [("scale", "<f4"), ("word", "<i4", 2)]).tobytes()
+extern "C" __global__"""
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    """The toy kernel's folder and its PTX built for the host."""
-    folder = tmp_path_factory.mktemp("toy")
-    (folder / "descend.cu").write_text(TOY)
-    (folder / "toy.h").write_text("struct Params { float scale; int word[2]; };\n")
-    program = nvrtc.load().compile(nvrtc.read_source(folder), "compute_90", ["-DMCR_PARAMS_BYTES=12"])
-    return folder, PtxModule(program.ptx, folder)
+def made_up(tmp_path_factory):
+    """The kernel folder with a made-up descent, and its PTX built for the host."""
+    folder = tmp_path_factory.mktemp("kernels")
+    text = (kernel_folder() / "descend.cu").read_text()
+    assert text.count(FLOWN) == 1
+    text = text.replace(FLOWN, "made_up(params, seed, first + run)").replace('extern "C" __global__', MADE_UP, 1)
+    (folder / "descend.cu").write_text(text)
+    (folder / "mcrisk").symlink_to(kernel_folder() / "mcrisk")
+    options = [f"-DMCR_PARAMS_BYTES={SCHEMA.params_bytes(4)}"]
+    program = nvrtc.load().compile(nvrtc.read_source(folder), "compute_90", options)
+    return folder, PtxModule(program.ptx, folder), tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
-def cupy(monkeypatch, toy, tmp_path):
+def cupy(monkeypatch, made_up):
     """A stand-in cupy with one device."""
-    fake = FakeCupy(toy[1])
+    folder, module, cache = made_up
+    fake = FakeCupy(module)
     monkeypatch.setitem(sys.modules, "cupy", fake)
-    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: SimpleNamespace(name=name))
+    found = gpu.importlib.util.find_spec
+    present = SimpleNamespace(name="cupy")
+    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: present if name == "cupy" else found(name))
     monkeypatch.setattr(gpu, "cupy_distributions", lambda: ["cupy-cuda13x"])
-    monkeypatch.setattr(gpu, "kernel_folder", lambda: toy[0])
-    schema = SimpleNamespace(params_bytes=lambda real: 12, record_dtype=lambda real: RECORD)
-    monkeypatch.setattr(gpu, "load_schema", lambda: schema)
-    monkeypatch.setenv("MCRISK_CACHE", str(tmp_path))
+    monkeypatch.setattr(gpu, "kernel_folder", lambda: folder)
+    monkeypatch.setenv("MCRISK_CACHE", str(cache))
     return fake
 
 
-def expected(seed: int, first: int, count: int, size: int) -> np.ndarray:
-    """What the toy kernel says of the runs, launched `size` at a time."""
-    numbers = np.arange(count, dtype=np.uint64) + np.uint64(first)
-    records = np.empty(count, RECORD)
-    records["low"] = numbers & np.uint64(0xFFFFFFFF)
-    records["high"] = (numbers >> np.uint64(32)) ^ np.uint64(seed >> 32)
-    records["value"] = 0.5 * (np.arange(count) % size % 2 + 4)
-    return records
+def expected(seed: int, first: int, count: int, params: bytes = PARAMS) -> np.ndarray:
+    """What the made-up descent says of the runs."""
+    number = np.arange(count, dtype=np.uint64) + np.uint64(first)
+    words = np.zeros((count, RECORD.itemsize // 4), np.uint32)
+    low = (number & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    words[:, 0] = np.where(number % 3, 10, number % 9)
+    words[:, 1], words[:, 2] = number % 7, number % 5 != 0
+    for w in range(4, words.shape[1]):
+        words[:, w] = ((low * np.uint32(w)).astype(np.float32) - np.float32(700)).view(np.uint32)
+    words[:, 30] = (number >> np.uint64(32)).astype(np.uint32) ^ np.uint32(seed >> 32)
+    words[:, 31] = np.frombuffer(params, np.uint32)[-1]
+    return words.view(RECORD).reshape(-1)
+
+
+def check(summed, seed: int, first: int, count: int, keep: str, params: bytes = PARAMS) -> None:
+    """A sum is the one of the very records."""
+    records = expected(seed, first, count, params)
+    landed = np.packbits(records["outcome"] == SUCCESS, bitorder="little")
+    wanted = kept(records, landed, first, keep)
+
+    assert summed.tally == tally(records, first)
+    assert summed.landed.tobytes() == landed.tobytes()
+    assert (summed.records is None) == (wanted is None)
+    assert wanted is None or summed.records.tobytes() == wanted.tobytes()
 
 
 def test_a_batch_comes_back_as_the_records_of_its_runs_in_order(cupy):
     """Run numbers of 64 bits and Params by value reach the kernel; columns become records."""
     actual = gpu.GpuBackend().run(PARAMS, 7 << 40, (1 << 33) - 5, 1000)
 
-    assert np.array_equal(expected(7 << 40, (1 << 33) - 5, 1000, 1000), actual)
-    assert cupy.launches == [1000]
+    assert expected(7 << 40, (1 << 33) - 5, 1000).tobytes() == actual.tobytes()
+    assert cupy.events == ["descend", "gather", "copy"]
 
 
 def test_a_batch_of_no_runs_is_empty(cupy):
     """Nothing is launched."""
-    assert len(gpu.GpuBackend().run(PARAMS, 0, 0, 0)) == 0
+    backend = gpu.GpuBackend()
+
+    assert len(backend.run(PARAMS, 0, 0, 0)) == 0
+    assert backend.sums([], 0, "all") == []
+    check(*backend.sums([Piece(PARAMS, 5, 0)], 0, "all"), 0, 5, 0, "all")
     assert cupy.launches == []
 
 
-def test_a_large_batch_is_split_into_launches(cupy, monkeypatch):
-    """The records do not tell."""
+@pytest.mark.parametrize("keep", ["none", "losses", "all"])
+def test_the_device_sums_its_runs(cupy, keep):
+    """To the bit as numpy sums the records; records are copied where they are asked for, and only there."""
+    (summed,) = gpu.GpuBackend().sums([Piece(PARAMS, (1 << 33) - 5, 1001)], 7 << 40, keep)
+    kernels = ["descend", "tally", "sift", "landings"] + ["gather"] * (keep != "none")
+
+    check(summed, 7 << 40, (1 << 33) - 5, 1001, keep)
+    assert cupy.events == kernels + ["copy"] * (3 + (keep != "none"))
+
+
+def test_several_pieces_fly_at_once(cupy):
+    """All are launched before the first is awaited, each with its own Params, and none waits for memory of another."""
+    pieces = [Piece((PARAMS, OTHER)[place % 2], 100 * place, 40 + place) for place in range(5)]
+    found = gpu.GpuBackend().sums(pieces, 3, "losses")
+
+    for piece, one in zip(pieces, found, strict=True):
+        check(one, 3, piece.first, piece.count, "losses", piece.params)
+    assert cupy.events.index("copy") == 5 * 5
+    assert cupy.streams == 5
+
+
+def test_no_more_than_32_pieces_fly_at_once(cupy, monkeypatch):
+    """Their streams are used again."""
+    monkeypatch.setattr(gpu, "LAUNCHES", 3)
+    backend = gpu.GpuBackend()
+    found = backend.sums([Piece(PARAMS, 10 * place, 10) for place in range(8)], 3, "none")
+    backend.run(PARAMS, 3, 0, 10)
+
+    assert [one.tally.runs for one in found] == [10] * 8
+    assert cupy.streams == 3
+
+
+def test_a_large_batch_is_split_and_the_next_launch_flies_before_the_last_is_awaited(cupy, monkeypatch):
+    """Neither records nor sums tell."""
     monkeypatch.setattr(gpu, "LAUNCH_RUNS", 2048)
-    actual = gpu.GpuBackend().run(PARAMS, 0, 3, 5000)
+    backend = gpu.GpuBackend()
+    actual = backend.run(PARAMS, 0, 3, 5000)
 
-    assert np.array_equal(expected(0, 3, 5000, 2048), actual)
+    assert expected(0, 3, 5000).tobytes() == actual.tobytes()
     assert cupy.launches == [2048, 2048, 904]
+    assert cupy.events == ["descend", "gather"] * 2 + ["copy"] + ["descend", "gather"] + ["copy"] * 2
+
+    check(*backend.sums([Piece(PARAMS, 3, 5000)], 0, "losses"), 0, 3, 5000, "losses")
+    assert cupy.launches[3:] == [2048, 2048, 904]
 
 
-def test_device_memory_bounds_the_launch(cupy):
-    """Half of the free memory holds the columns and the rows: 12 bytes each per run."""
-    cupy.free = 2 * 24 * 3000
-    gpu.GpuBackend().run(PARAMS, 0, 0, 5000)
+def test_device_memory_bounds_the_launches(cupy):
+    """Half of the free memory holds two launches."""
+    backend = gpu.GpuBackend()
+    cupy.free = cupy.whole = 2 * 2 * backend._bytes(2048, sums=True, rows=True)
+    check(*backend.sums([Piece(PARAMS, 0, 5000)], 0, "all"), 0, 0, 5000, "all")
 
-    assert cupy.launches == [3000, 2000]
+    assert cupy.launches == [2048, 2048, 904]
+    assert cupy.used == 0
 
 
-def test_out_of_memory_halves_the_launch(cupy):
+def test_many_pieces_stay_within_the_memory(cupy):
+    """Those that find no room wait for the first."""
+    backend = gpu.GpuBackend()
+    cupy.free = 2 * 3 * backend._bytes(100, sums=True, rows=False)
+    cupy.whole = cupy.free // 2 + 1000
+    found = backend.sums([Piece(PARAMS, 100 * place, 100) for place in range(7)], 0, "none")
+
+    assert [one.tally.ranges for one in found] == [((100 * place, 100 * place + 100),) for place in range(7)]
+    assert cupy.events.index("copy") == 3 * 4
+
+
+def test_out_of_memory_first_waits_then_halves_the_launch(cupy):
     """Memory that others took in between is not an error until it is hopeless."""
-    cupy.memory = 12 * 1500
-    actual = gpu.GpuBackend().run(PARAMS, 0, 0, 5000)
+    backend = gpu.GpuBackend()
+    cupy.whole = backend._bytes(1500, sums=True, rows=True)
+    check(*backend.sums([Piece(PARAMS, 0, 2500), Piece(OTHER, 9, 700)], 0, "all")[:1], 0, 0, 2500, "all")
 
-    assert np.array_equal(expected(0, 0, 5000, 1250), actual)
-    assert cupy.launches == [1250] * 4
+    assert cupy.launches == [1248, 1248, 4, 700]
+    assert cupy.used == 0
 
-    cupy.memory = 100
+    cupy.whole = 100
     with pytest.raises(InfrastructureError, match="out of memory at 1024 runs per launch"):
-        gpu.GpuBackend().run(PARAMS, 0, 0, 5000)
+        backend.run(PARAMS, 0, 0, 5000)
+    with pytest.raises(InfrastructureError, match="out of memory at 7 runs per launch"):
+        backend.run(PARAMS, 0, 0, 7)
+
+
+def test_two_threads_share_a_device(cupy, monkeypatch):
+    """Each with its own streams and memory, so that one is summed while the other flies."""
+    monkeypatch.setattr(gpu, "LAUNCH_RUNS", 256)
+    backend = gpu.GpuBackend()
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda place: backend.sums([Piece(PARAMS, 1000 * place, 900)], 1, "all")[0], range(6)))
+
+    for place, one in enumerate(found):
+        check(one, 1, 1000 * place, 900, "all")
+    assert cupy.used == 0
+
+
+def test_a_failure_that_passes_is_one_of_this_batch(cupy):
+    """The next one flies."""
+    backend = gpu.GpuBackend()
+    cupy.failing = 700
+    with pytest.raises(InfrastructureError, match="Fake failed: cudaErrorLaunchFailure") as caught:
+        backend.run(PARAMS, 0, 0, 1000)
+
+    assert not isinstance(caught.value, LostDeviceError)
+    assert len(backend.run(PARAMS, 0, 0, 600)) == 600
+
+
+def test_after_a_sticky_error_the_device_is_lost_to_this_process(cupy):
+    """Every later call says so, and none touches the device again."""
+    backend = gpu.GpuBackend()
+    cupy.failing, cupy.sticky = 700, True
+    with pytest.raises(LostDeviceError, match="Fake was lost: cudaErrorLaunchFailure"):
+        backend.sums([Piece(PARAMS, 0, 600), Piece(PARAMS, 600, 600)], 0, "none")
+    events = list(cupy.events)
+    with pytest.raises(LostDeviceError, match="Fake was lost"):
+        backend.run(PARAMS, 0, 0, 1)
+
+    assert cupy.events == events
+
+
+def test_a_device_that_fails_at_once_is_told_as_such(cupy):
+    """As one that is busy or broken when its module is loaded: no bare error of cupy."""
+    cupy.lost = True
+    with pytest.raises(InfrastructureError, match="Fake failed: cudaErrorIllegalAddress"):
+        gpu.GpuBackend()
 
 
 def test_a_wrong_block_or_run_number_is_refused(cupy):
     """Before anything is launched."""
     backend = gpu.GpuBackend()
-    with pytest.raises(InfrastructureError, match="expected 12 bytes"):
+    with pytest.raises(InfrastructureError, match=f"expected {len(PARAMS)} bytes"):
         backend.run(PARAMS[:-1], 0, 0, 1)
     with pytest.raises(MistakeError, match="seed and run numbers"):
         backend.run(PARAMS, 0, (1 << 64) - 1, 2)

@@ -1,11 +1,12 @@
 """Faults inside processes of mcrisk: Python imports this module at its start, wherever PYTHONPATH names this folder.
 
 MCRISK_FAULT is a JSON object. flown: a file that gets a line for each batch begun: process, first run, count. role:
-`worker` where only worker processes of dask are meant. poison, fail, memory, hang: a run whose batch kills its process,
-raises, runs out of memory, never ends (or after `nap` seconds). scarce: batches of more runs find no memory. once: a
-file; the fault strikes while it is not there, and makes it. slow: [s] that every batch takes longer. constants: new
-values by `module:name`. identity, version: what mcrisk says it is. absent: no mcrisk here. mute: a worker ends when it
-is greeted. device: the name and the most runs of a batch that the CPU says it has.
+`worker` where only worker processes of dask are meant. poison, fail, memory, hang, lose: a run whose batch kills its
+process, raises, runs out of memory, never ends (or after `nap` seconds), takes the device from its process for good.
+scarce: batches of more runs find no memory. once: a file; the fault strikes while it is not there, and makes it. slow:
+[s] that every batch takes longer. constants: new values by `module:name`. identity, version: what mcrisk says it is.
+absent: no mcrisk here. mute: a worker ends when it is greeted. device: the name and the most runs of a batch that the
+CPU says it has.
 """
 
 import importlib
@@ -53,6 +54,7 @@ def patch():
     import mcrisk
     from mcrisk import flight
     from mcrisk.backends.cpu import CpuBackend
+    from mcrisk.errors import LostDeviceError
 
     for where, value in FAULT.get("constants", {}).items():
         module, _, name = where.partition(":")
@@ -65,6 +67,7 @@ def patch():
         flight.hello = lambda backend: os.kill(os.getpid(), signal.SIGKILL)
     if "device" in FAULT:
         CpuBackend.name, CpuBackend.batch = FAULT["device"]
+    CpuBackend.lost = False
     fly = CpuBackend.run
 
     def run(self, params, seed, first, count):
@@ -73,12 +76,17 @@ def patch():
             REAL_WRITE(handle, f"{os.getpid()} {first} {count}\n".encode())
             os.close(handle)
         time.sleep(FAULT.get("slow", 0))
-        for what in ("poison", "fail", "memory", "hang"):
+        if self.lost:
+            raise LostDeviceError("injected loss")
+        for what in ("poison", "fail", "memory", "hang", "lose"):
             if what in FAULT and first <= FAULT[what] < first + count and strikes():
                 if what == "poison":
                     os.kill(os.getpid(), signal.SIGKILL)
                 elif what == "hang":
                     time.sleep(FAULT.get("nap", 1e6))
+                elif what == "lose":
+                    CpuBackend.lost = True
+                    raise LostDeviceError("injected loss")
                 else:
                     raise MemoryError("injected") if what == "memory" else ValueError("injected")
         if count > FAULT.get("scarce", count):
