@@ -46,10 +46,14 @@ struct ColumnWords {
 
 }  // namespace mcr
 
+/// Blocks of 128 threads that share a multiprocessor: three leave each thread 168 registers.
+#ifndef MCR_BLOCKS
+#define MCR_BLOCKS 3
+#endif
+
 /// Flies runs first .. first + count - 1; word w of run i goes to columns[w * count + i]: neighbours write neighbours.
 /// Params come by value: they lie in constant memory, where all threads of a warp read one word at once.
-/// Three blocks of 128 threads share a multiprocessor: at most 168 registers per thread.
-extern "C" __global__ void __launch_bounds__(128, 3)
+extern "C" __global__ void __launch_bounds__(128, MCR_BLOCKS)
     descend(__grid_constant__ mcr::Params const params, mcr::uint64 seed, mcr::uint64 first, unsigned count, unsigned* columns) {
     unsigned const run = blockIdx.x * blockDim.x + threadIdx.x;
     if (run >= count) return;

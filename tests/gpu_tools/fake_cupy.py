@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 import types
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -96,6 +97,16 @@ class Stream:
         self.owner.check()
 
 
+class Event:
+    """A mark in a stream."""
+
+    def record(self, stream: Stream) -> None:
+        self.time = time.perf_counter()
+
+    def synchronize(self) -> None:
+        pass
+
+
 class FakeCupy(types.ModuleType):
     """One device.
 
@@ -120,7 +131,10 @@ class FakeCupy(types.ModuleType):
             getDeviceProperties=lambda device: {"name": b"Fake", "totalGlobalMem": 1 << 34},
             deviceSynchronize=self.check,
         )
-        self.cuda = types.SimpleNamespace(runtime=runtime, Device=Device, Stream=self.make_stream)
+        self.cuda = types.SimpleNamespace(
+            runtime=runtime, Device=Device, Stream=self.make_stream, Event=Event,
+            get_elapsed_time=lambda begun, ended: 1e3 * (ended.time - begun.time),
+        )  # fmt: skip
 
     def make_stream(self, non_blocking: bool) -> Stream:
         assert non_blocking
