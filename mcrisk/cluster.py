@@ -1,7 +1,7 @@
 """The workers of a campaign, wherever they are: the only file that imports dask.
 
-One way for all of them: a client of a `distributed` scheduler. On this machine that is threads of this process, which
-talk through memory (the kernel holds no Python lock), or one process for each GPU; elsewhere a scheduler's address, or
+On the cores of this machine that is threads of this process (threads.py), without dask. All others are reached one way,
+by a client of a `distributed` scheduler: a process for each GPU, processes of this machine, a scheduler's address, or
 jobs that a cluster file asks for. What is started on this machine listens on loopback alone. Every batch is sent to one
 worker by name, since a GPU takes a thousand times the runs of a processor core; who is given what, and what becomes of
 batches whose worker is gone, is `execute`'s.
@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mcrisk.clusterfile import LOOPBACK, OWN
 from mcrisk.errors import InfrastructureError, visible
@@ -55,8 +55,24 @@ class Delivery:
     error: BaseException | None = None
 
 
-class Cluster:
-    """A scheduler and its workers, by their addresses. Made by `connected`."""
+class Cluster(Protocol):
+    """Workers by their addresses, as `execute` sees them. Made by `connected`."""
+
+    described: str
+
+    @property
+    def dashboard(self) -> str: ...
+    def workers(self) -> dict[str, int]: ...
+    def submit(self, function: Callable[[Any], Any], argument: Any, worker: str, priority: int = 0) -> int: ...
+    def greet(self, module: str, function: str, argument: str, worker: str) -> int: ...
+    def deliveries(self, timeout: float) -> list[Delivery]: ...
+    def cancel(self, ticket: int) -> None: ...
+    def restart(self, worker: str) -> bool: ...
+    def retire(self, worker: str) -> None: ...
+
+
+class Scheduled:
+    """A scheduler of dask and its workers."""
 
     def __init__(self, client: Any, described: str, processes: Any = None) -> None:
         """processes: a cluster of this machine whose worker processes are kept in number."""
@@ -203,6 +219,13 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
 
     device: cpu or gpu, for this machine. threads: of this process, where they are the workers.
     """
+    if spec.kind == "local" and (device != "gpu" or spec.workers):
+        from mcrisk.threads import Threads
+
+        with Threads(spec.workers or threads, spec.described).started() as own:
+            yield own
+        return
+
     import dask
     import distributed
 
@@ -229,7 +252,7 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
         _hush_loop(client)
         open_.callback(_closed, client)
         _warn_of_open_scheduler(str(client.scheduler.address), tell)
-        found = Cluster(client, spec.described, processes)
+        found = Scheduled(client, spec.described, processes)
         if spec.kind != "local" and (link := found.dashboard):
             tell(f"dashboard: {link}")
         yield found
@@ -275,10 +298,6 @@ def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: C
     try:
         if spec.kind in OWN and device == "gpu" and not spec.workers:
             cluster = _one_for_each_gpu(distributed)
-        elif spec.kind == "local":
-            cluster = distributed.LocalCluster(
-                n_workers=1, threads_per_worker=spec.workers or threads, processes=False, **local
-            )
         elif spec.kind == "processes":
             options = {"n_workers": spec.workers or threads, "threads_per_worker": 1, "host": LOOPBACK}
             cluster = distributed.LocalCluster(processes=True, **local | options | dict(spec.options))
@@ -374,6 +393,6 @@ def _has_dashboard() -> bool:
 
 def _warn_of_open_scheduler(address: str, tell: Callable[[str], None]) -> None:
     host = address.partition("://")[2].rpartition(":")[0].strip("[]")
-    local = host.startswith("127.") or host in ("localhost", "::1", "") or address.startswith("inproc://")
+    local = host.startswith("127.") or host in ("localhost", "::1", "")
     if not local and not address.startswith("tls://"):
         tell(f"{visible(address)} is open to everybody who reaches it: dask without TLS runs what it is sent")

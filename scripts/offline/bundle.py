@@ -314,9 +314,9 @@ def _run(command: list[str], what: str, target: Target | None = None) -> None:
         return
     text = done.stdout + done.stderr
     _refuse_full(text)
-    if UNREACHED.search(text):
+    if found := UNREACHED.search(text):
         remedy = "check the network, or what `pip config list` names"
-        raise Refusal("package index", "an answer", f"none ({_last(text)})", remedy, 4)
+        raise Refusal("package index", "an answer", f"none ({found[0]})", remedy, 4)
     if target and (lacking := re.findall(r"No matching distribution found for (\S+)", text)):
         where = f"Python {target.python} and CUDA {target.cuda} on {target.machine}"
         remedy = "choose another --python or --cuda"
