@@ -50,9 +50,10 @@ for name in ${MCRISK_PYTHON:+"$MCRISK_PYTHON"} "python$python" python3 python "$
         base=$("$name" -c 'import sys; print(sys.executable)')
         break
     fi
-    [ -z "${MCRISK_PYTHON:-}" ] ||
-        fail "MCRISK_PYTHON=$name" "Python $python" "$(v=$(version_of "$name") && echo "${v:-none}")" \
-            "name another, or make the bundle with --python ${v:-X.Y}"
+    if [ -n "${MCRISK_PYTHON:-}" ]; then
+        got=$(version_of "$name")
+        fail "MCRISK_PYTHON=$name" "Python $python" "${got:-none}" "name another, or make the bundle with --python ${got:-X.Y}"
+    fi
 done
 if [ -z "$base" ]; then
     got=$(version_of python3)
