@@ -1,7 +1,8 @@
 """Cold start: what a fresh process takes until a thousand descents are flown, and until their results are there.
 
 Each figure is the median over fresh processes, with the least and the greatest, in time and in processor time; a round
-that is not counted brings the files into the disk cache. `import numpy` alone is measured in turn, and taken off.
+that is not counted compiles the modules and brings the files into the disk cache. `import numpy` alone is measured in
+turn, and taken off.
 """
 
 from __future__ import annotations
@@ -49,11 +50,12 @@ def cold_start(rounds: int = 5, runs: int = RUNS, mission: str = MISSION) -> dic
     what waits, but bears a machine that others use, too.
     """
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in STEPS}
-    for number in range(WARM_UP + rounds):
-        for name, code in STEPS.items():
-            one = _timed(name, code.format(runs=runs, mission=mission))
-            if number >= WARM_UP:
-                seen[name].append(one)
+    with tempfile.TemporaryDirectory() as bytecode:
+        for number in range(WARM_UP + rounds):
+            for name, code in STEPS.items():
+                one = _timed(name, code.format(runs=runs, mission=mission), bytecode)
+                if number >= WARM_UP:
+                    seen[name].append(one)
     bare = [_median([one[kind] for one in seen["numpy"]]) for kind in (0, 1)]
     steps = {}
     for name, values in seen.items():
@@ -65,13 +67,20 @@ def cold_start(rounds: int = 5, runs: int = RUNS, mission: str = MISSION) -> dic
     return {"mission": mission, "runs": runs, "rounds": rounds, "cores": os.cpu_count(), "steps": steps}
 
 
-def _timed(name: str, code: str) -> tuple[float, float]:
-    """Time and processor time [s] of a fresh interpreter that does this, in an empty folder."""
+def _timed(name: str, code: str, bytecode: str) -> tuple[float, float]:
+    """Time and processor time [s] of a fresh interpreter that does this, in an empty folder.
+
+    bytecode: where modules are kept compiled, also where the user's environment keeps Python from it.
+    """
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "step.py"
         path.write_text(code)
         before, begun = os.times(), time.perf_counter()
-        done = subprocess.run([sys.executable, str(path)], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, str(path)], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
         elapsed, after = time.perf_counter() - begun, os.times()
     if done.returncode != 0:
         raise InfrastructureError(f"cold start: {name} failed", remedy=f"\n{done.stderr.strip()[-2000:]}")

@@ -18,7 +18,7 @@ def test_figures_are_ready_for_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is a median with its least and greatest; numpy is taken off all others."""
     seconds = iter([(0.1, 0.1), (9.0, 9.0), *((0.1 + 0.01 * n, 0.2) if n % 2 == 0 else (0.5, 0.7) for n in range(6))])
     monkeypatch.setattr(coldstart, "STEPS", {"numpy": "", "fly": ""})
-    monkeypatch.setattr(coldstart, "_timed", lambda name, code: next(seconds))
+    monkeypatch.setattr(coldstart, "_timed", lambda name, code, bytecode: next(seconds))
 
     told = json.loads(json.dumps(coldstart.cold_start(3)))
 
