@@ -9,21 +9,17 @@ batches whose worker is gone, is `execute`'s.
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import contextlib
 import functools
 import importlib
 import itertools
 import json
-import logging
 import operator
 import os
 import queue
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +109,8 @@ class Scheduled:
         again, self._dead = dead & self._dead, dead
 
         def renew() -> None:
+            import asyncio
+
             for name in again & made.keys():
                 asyncio.ensure_future(made.pop(name).close())  # noqa: RUF006  dask keeps it until it is closed
 
@@ -192,6 +190,9 @@ class Scheduled:
 
         dask waits for a lost value until it is computed again, which its worker alone might do: for ever.
         """
+        import asyncio
+        import concurrent.futures
+
         if not futures:
             return {}
         all_of_them = self._client.gather(list(futures.values()), errors="raise", asynchronous=True)
@@ -291,6 +292,8 @@ def _address_in(file: str) -> str:
 @contextmanager
 def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: Callable[[str], None]) -> Iterator[Any]:
     """A scheduler of ours with its workers or jobs."""
+    import logging
+
     local: dict[str, Any] = {
         "dashboard_address": f"{LOOPBACK}:0", "worker_dashboard_address": f"{LOOPBACK}:0",
         "silence_logs": logging.CRITICAL, "memory_limit": 0,
@@ -316,6 +319,8 @@ def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: C
 
 def _one_for_each_gpu(distributed: Any) -> Any:
     """A process for each GPU that this process may see; it sees no other."""
+    import logging
+
     options = {"nthreads": 1, "host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0", "memory_limit": 0}
     workers = {
         number: {"cls": distributed.Nanny, "options": options | {"env": {"CUDA_VISIBLE_DEVICES": gpu}}}
@@ -338,6 +343,7 @@ def visible_gpus() -> list[str]:
 @functools.cache
 def _mind_forks() -> None:
     """Give a forked process a thread of its own for dask's messages; it would wait for its parent's for ever."""
+    from concurrent.futures import ThreadPoolExecutor
 
     def renew() -> None:
         utils = sys.modules.get("distributed.utils")
@@ -353,6 +359,8 @@ def _hushed() -> Iterator[None]:
 
     Its loggers have levels of their own, so that the one of their common parent is not enough. They get them back.
     """
+    import logging
+
     names = {"distributed", "tornado.application"}
     names |= {name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"}
     levels = {name: logging.getLogger(name).level for name in names}

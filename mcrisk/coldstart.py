@@ -8,6 +8,7 @@ turn, and taken off.
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -77,15 +78,20 @@ def _timed(name: str, code: str, bytecode: str) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "step.py"
         path.write_text(code)
-        before, begun = os.times(), time.perf_counter()
+        before, begun = _children(), time.perf_counter()
         done = subprocess.run(
             [sys.executable, str(path)], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
-        elapsed, after = time.perf_counter() - begun, os.times()
+        elapsed, used = time.perf_counter() - begun, _children() - before
     if done.returncode != 0:
         raise InfrastructureError(f"cold start: {name} failed", remedy=f"\n{done.stderr.strip()[-2000:]}")
-    used = after.children_user + after.children_system - before.children_user - before.children_system
     return elapsed, used
+
+
+def _children() -> float:
+    """Processor time [s] of the processes that this one waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _spread(values: list[float]) -> dict[str, float]:

@@ -32,7 +32,8 @@ def test_each_step_runs_in_a_fresh_process() -> None:
     told = coldstart.cold_start(1, runs=16, mission="generic_small")
 
     assert list(told["steps"]) == ["numpy", "state", "fly", "dataset", "command"]
-    assert all(one["processor_seconds"]["median"] > 0 for one in told["steps"].values())
+    assert told["steps"]["numpy"]["seconds"]["least"] > 0
+    assert told["steps"]["command"]["processor_seconds"]["least"] > 0
 
 
 def test_a_step_that_fails_is_told() -> None:
