@@ -9,7 +9,7 @@
 /// bool; `? :` chooses between values, never between two places in memory; a named vector that becomes a member of a result is
 /// not const (g++ 12 keeps const structs in memory: copied field by field that is harmless, as a whole it is not). The rest
 /// is in portable.h: a calling convention for clang, four passes off for g++. A test counts packed instructions.
-#include <cstddef>
+#include <stddef.h>
 
 #include "mcrisk/descent.h"
 #include "mcrisk/peak.h"

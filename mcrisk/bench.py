@@ -234,6 +234,13 @@ def sentences(others: Sequence[dict[str, Any]]) -> list[str]:
                 f"{one['mission']}: campaigns fly {one['descents_per_s_all_cores']:.0f} descents/s on {one['cores']} "
                 f"cores, {one['descents_per_s_one_core']:.0f} on one: {100 * one['scaling']:.0f} % of linear."
             )
+        else:
+            flown, there = (one["steps"][name]["seconds"] for name in ("fly", "dataset"))
+            found.append(
+                f"{one['mission']}: a fresh process has flown {one['runs']} descents {flown['median']:.2f} s "
+                f"({flown['least']:.2f} to {flown['greatest']:.2f}) after the import of numpy; their dataset is there "
+                f"after {there['median']:.2f} s."
+            )
     return found
 
 

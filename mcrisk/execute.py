@@ -45,7 +45,9 @@ BATCH_BYTES = 300  # [byte] of one batch in the journal, when its sum is folded
 RUN_BYTES = 0.1  # [byte] of whether a run landed, compressed
 PILOT = 128  # [run] of the first batch of a worker, which measures its rate
 GPU_PILOT = 1 << 14
-BATCH_SECONDS = 0.5
+GPU_RATE_RUNS = 1 << 20  # [run] that tell the rate of a GPU
+BATCH_SECONDS = 0.5  # of a bundle, and more where there are many workers:
+BUNDLES_PER_SECOND = 100  # of all workers together; each costs the client a few milliseconds
 LEAST_SECONDS = 0.05  # of the last batches
 GROWTH = 8  # times the runs of its last batch, at most
 AHEAD = 2  # bundles for each thread of a worker: one flown, one waiting
@@ -190,7 +192,7 @@ def foretell(campaign: Campaign, goal: Goal, backend: AbstractBackend) -> dict[s
     from mcrisk.schema import load_schema
 
     workers = _cores() if backend.name == "cpu" else 1
-    pilot = min(goal.runs, (PILOT if backend.name == "cpu" else backend.batch) * workers)
+    pilot = min(goal.runs, PILOT * workers if backend.name == "cpu" else GPU_RATE_RUNS)
     with Store.written(None, campaign, Goal(pilot)) as store:
         execute(campaign, Goal(pilot), backend, workers=workers, cases=1, store=store)
         rate = workers * pilot / max(store.seconds(), 1e-6)
@@ -435,7 +437,8 @@ class Dispatch:
             size = min(pilot, -(-(self.remaining + under_way) // threads))
         else:
             seconds = self.remaining / speed / AHEAD
-            size = int(hand.rate * min(max(seconds, LEAST_SECONDS), BATCH_SECONDS))
+            longest = max(BATCH_SECONDS, threads / BUNDLES_PER_SECOND)
+            size = int(hand.rate * min(max(seconds, LEAST_SECONDS), longest))
             size = min(size, GROWTH * hand.largest)
         size = min(size, hand.what.batch, KEPT_RUNS if self.goal.keep != "none" else size)
         return max(-(-size // TILE), 1) * TILE

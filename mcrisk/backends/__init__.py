@@ -56,7 +56,7 @@ class AbstractBackend(ABC):
 
     name: ClassVar[str]
     real: int = 4  # bytes of `real`: what params.pack is asked for
-    batch: ClassVar[int]  # runs per call that keep the device busy for about half a second
+    batch: ClassVar[int]  # most runs of one call: half a minute of work
 
     @abstractmethod
     def run(self, params: bytes, seed: int, first: int, count: int) -> Records:

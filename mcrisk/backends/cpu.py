@@ -44,7 +44,7 @@ class CpuBackend(AbstractBackend):
     """
 
     name: ClassVar[str] = "cpu"
-    batch: ClassVar[int] = 4096
+    batch: ClassVar[int] = 1 << 16
 
     def __init__(self, variant: str | None = None, path: Path | None = None) -> None:
         self.variant = variant or variant_for(os.environ.get("MCRISK_ISA", ""), processor_flags())

@@ -138,7 +138,7 @@ class GpuBackend(AbstractBackend):
     """One CUDA device. It may be called from several threads; each gets its own streams and memory."""
 
     name: ClassVar[str] = "gpu"
-    batch: ClassVar[int] = LAUNCH_RUNS
+    batch: ClassVar[int] = 8 * LAUNCH_RUNS
 
     def __init__(self, device: int = 0) -> None:
         if missing := absence(device):

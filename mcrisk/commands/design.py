@@ -82,7 +82,7 @@ def bench(
     seconds: Annotated[str, typer.Option(metavar="S", help="Time for each mission and library.")] = "6",
     sets: Sets = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Measure batches of 16 to 4096 runs, and campaigns on one core and all, too.")
+        bool, typer.Option("--full", help="Measure small batches, campaigns on all cores, and a fresh process, too.")
     ] = False,
     write: Annotated[
         str | None, typer.Option(metavar="PAGE.md", help="Write the table into this page, between its bench marks.")
@@ -113,6 +113,15 @@ def bench(
             from mcrisk.sheet import show_speed
 
             show_speed(own, more, console())
+    if full:
+        from mcrisk import coldstart
+
+        start = {"backend": "cpu", **coldstart.cold_start(), **measuring.facts()}
+        others.append(start)
+        if as_json:
+            print(json.dumps(start, allow_nan=False), flush=True)
+        else:
+            console().print(*measuring.sentences([start]))
     if not as_json:
         tell(measuring.summary(answers, typed))
     if write is not None:

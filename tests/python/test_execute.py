@@ -13,7 +13,7 @@ import pytest
 from mcrisk.backends import AbstractBackend
 from mcrisk.campaign import Campaign, Case
 from mcrisk.errors import InfrastructureError, LostDeviceError, MistakeError
-from mcrisk.execute import execute
+from mcrisk.execute import Dispatch, Hand, execute
 from mcrisk.goal import RUNS_LIMIT, Goal
 from mcrisk.schema import load_schema
 from mcrisk.store import Store
@@ -360,3 +360,13 @@ def test_a_forked_process_flies_after_its_parent_has_flown():
 
     assert not hangs
     assert receiving.poll() and receiving.recv()
+
+
+@pytest.mark.parametrize(("threads", "seconds"), [(1, 0.5), (50, 0.5), (1000, 10)])
+def test_many_workers_get_longer_batches(threads, seconds):
+    """A hundred bundles a second are enough for the client, whatever the number of workers; a few get half a second."""
+    what = SimpleNamespace(device="gpu", batch=1 << 23)
+    dispatch = SimpleNamespace(batch=None, remaining=10**12, goal=Goal(10**12), hands={})
+    size = Dispatch._size(dispatch, Hand("a", 1, what, rate=4e5, largest=1 << 23), 4e5 * threads, threads)
+
+    assert size == pytest.approx(seconds * 4e5, rel=1e-4)
