@@ -265,5 +265,5 @@ def made_up_gpu(monkeypatch, runs):
             return "made up"
 
     made = Made()
-    fake.whole = made._bytes(runs, sums=True, rows=False) + 64
+    fake.whole = made._bytes([runs], sums=True, rows=False) + 64
     return made, fake.launches

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from mcrisk.backends import nvrtc
@@ -17,14 +19,19 @@ def options() -> list[str]:
     return [f"-DMCR_PARAMS_BYTES={load_schema().params_bytes(4)}"]
 
 
-SLOW = [pytest.param(architecture, marks=pytest.mark.slow) for architecture in ("sm_100", "sm_120")]
+SLOW = [
+    pytest.param(architecture, several, marks=pytest.mark.slow)
+    for architecture, several in (("sm_80", True), *itertools.product(("sm_100", "sm_120"), (False, True)))
+]
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", *SLOW])
-def test_the_kernel_fits_the_registers_of_every_gpu(architecture, monkeypatch, tmp_path_factory):
-    """From the ptxas lines of the NVRTC log: Ampere, Hopper, Blackwell, consumer Blackwell."""
+@pytest.mark.parametrize(("architecture", "several"), [("sm_80", False), ("sm_90", False), ("sm_90", True), *SLOW])
+def test_the_kernels_fit_the_registers_of_every_gpu(architecture, several, monkeypatch, tmp_path_factory):
+    """From the ptxas lines of the NVRTC log: Ampere, Hopper, Blackwell, consumer Blackwell; one case and several."""
     monkeypatch.setenv("MCRISK_CACHE", str(tmp_path_factory.mktemp("cache")))
-    cubin, usage = nvrtc.cached_cubin(nvrtc.read_source(kernel_folder()), architecture, options())
+    cubin, usage = nvrtc.cached_cubin(
+        nvrtc.read_source(kernel_folder()), architecture, [*options(), *["-DMCR_SEVERAL"] * several]
+    )
 
     assert cubin.read_bytes().startswith(b"\x7fELF")
     assert usage.registers <= REGISTERS_MAX
