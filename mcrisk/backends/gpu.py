@@ -18,7 +18,7 @@ import importlib.util
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -48,6 +48,7 @@ SMALL_RUNS = 1 << 13  # [run] of cases that share a grid, where there are more o
 CASES_BYTES = 32_000  # [byte] of several Params as arguments of a kernel: 32 764 since CUDA 12.1, as in descend.cu
 SEVERAL_DRIVER, SEVERAL_NVRTC = 12010, (12, 1)
 WORD = 32  # [run] in one word of landing bits: launches of one piece are cut there
+WAIT_SECONDS = 1.0  # between two looks at whether memory was given back
 MEMORY_FRACTION = 0.5  # of the free device memory, at most
 INSTALL = "pip install 'mcrisk[cuda13]' (driver for CUDA 13) or 'mcrisk[cuda12]' (CUDA 12)"
 
@@ -153,6 +154,40 @@ class Landed:
     records: NDArray[np.void] | None
 
 
+class Traffic:
+    """Launches of all threads: how many are under way, how many have landed."""
+
+    def __init__(self) -> None:
+        self.under_way = self.landed = 0
+        self._changed = threading.Condition()
+
+    def begun(self, allocate: Callable[[list[list[Any]]], None]) -> list[list[Any]]:
+        """The memory of one more that is under way: all of it, or none is held and no other thread saw it taken."""
+        found: list[list[Any]] = []
+        with self._changed:
+            try:
+                allocate(found)
+            except BaseException:
+                for own in found:
+                    own.clear()
+                raise
+            self.under_way += 1
+        return found
+
+    def end(self, launches: int) -> None:
+        """So many have landed, and their memory is free."""
+        with self._changed:
+            self.under_way, self.landed = self.under_way - launches, self.landed + launches
+            self._changed.notify_all()
+
+    def awaited(self, before: int) -> bool:
+        """Whether one has landed since that many had, waiting for it where one is under way."""
+        with self._changed:
+            while self.landed == before and self.under_way:
+                self._changed.wait(WAIT_SECONDS)
+            return self.landed != before
+
+
 class GpuBackend(AbstractBackend):
     """One CUDA device. It may be called from several threads; each gets its own streams and memory."""
 
@@ -182,7 +217,7 @@ class GpuBackend(AbstractBackend):
         words = [("params", "<u4", (most, self._params_bytes // 4)), ("first", "<u8", most), ("stop", "<u4", most)]
         self._cases = np.dtype(words, align=True)  # Cases of descend.cu
         self._driver: int = self._cupy.cuda.runtime.driverGetVersion()
-        self._lock = threading.Lock()
+        self._lock, self._traffic = threading.Lock(), Traffic()
         self._lost = ""  # why this process can use the device no more
         try:
             with self._device:
@@ -229,8 +264,8 @@ class GpuBackend(AbstractBackend):
     def _fly(self, pieces: Sequence[Piece], seed: int, *, sums: bool, rows: bool) -> Iterator[Landed]:
         """What each launch gave, in order, for all runs of all pieces.
 
-        The next launches are under way before one is waited for. Where memory runs out, those under way are awaited;
-        then launches are halved.
+        The next launches are under way before one is waited for. Where memory runs out, those under way are awaited,
+        those of other threads too; then launches are halved.
         """
         self._check(pieces, seed)
         todo = deque(Part(number, one.first, one.count) for number, one in enumerate(pieces) if one.count)
@@ -245,11 +280,14 @@ class GpuBackend(AbstractBackend):
                 while todo or flying:
                     parts = _next(todo, size, most)
                     if todo and self._room(parts, flying, allowed, sums, rows):
+                        before = self._traffic.landed
                         try:
                             flying.append(self._launch(pieces, parts, seed, sums, rows))
                         except Exception as error:
                             if not out_of_memory(error):
                                 raise
+                            if not flying and self._traffic.awaited(before):
+                                continue
                             if not flying:
                                 size, most = self._smaller(size, parts, error), 1
                                 continue
@@ -262,6 +300,7 @@ class GpuBackend(AbstractBackend):
                             continue
                     yield from self._landed(flying[0])
                     self._streams.append(flying.popleft().stream)
+                    self._traffic.end(1)
         except McriskError:
             raise
         except Exception as error:
@@ -270,6 +309,9 @@ class GpuBackend(AbstractBackend):
             for one in flying:  # their memory is in use until then
                 with contextlib.suppress(Exception):
                     one.stream.synchronize()
+            under_way = len(flying)
+            flying.clear()
+            self._traffic.end(under_way)
 
     def _check(self, pieces: Sequence[Piece], seed: int) -> None:
         if self._lost:
@@ -326,17 +368,9 @@ class GpuBackend(AbstractBackend):
 
     def _launch(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, sums: bool, rows: bool) -> Launch:
         """Let the device begin to fly these parts; nothing is awaited."""
-        stride, words, empty = sum(part.count for part in parts), self._record.itemsize // 4, self._cupy.empty
-        columns, zeros = empty(stride * words, np.uint32), BARS + SUMS.itemsize // 8
-        flying: list[Flying] = []
-        for part in parts:
-            table = empty(part.count * words, np.uint32) if rows else None
-            block = bins = counts = None
-            if sums:
-                most = most_occupied(part.count)
-                block = empty(zeros + -(-part.count // 64), np.uint64)
-                bins, counts = empty(most, np.uint32), empty(most, np.uint64)
-            flying.append(Flying(part, table, block, bins, counts))
+        stride, words, zeros = sum(part.count for part in parts), self._record.itemsize // 4, BARS + SUMS.itemsize // 8
+        (columns,), *arrays = self._traffic.begun(lambda found: self._allocate(found, parts, sums, rows))
+        flying = [Flying(part, *own) for part, own in zip(parts, arrays, strict=True)]
         stream = self._streams.pop() if self._streams else self._cupy.cuda.Stream(non_blocking=True)
 
         def start(name: str, threads: int, *arguments: Any) -> None:
@@ -361,8 +395,23 @@ class GpuBackend(AbstractBackend):
         except BaseException:
             with contextlib.suppress(Exception):
                 stream.synchronize()  # its memory is in use until then
+            self._traffic.end(1)
             raise
         return Launch(parts, flying, stream, columns)
+
+    def _allocate(self, found: list[list[Any]], parts: Sequence[Part], sums: bool, rows: bool) -> None:
+        """Device memory: the columns of all parts; then of each its rows, block, bins and counts."""
+        words, empty = self._record.itemsize // 4, self._cupy.empty
+        found.append([empty(sum(part.count for part in parts) * words, np.uint32)])
+        for part in parts:
+            found.append(own := [empty(part.count * words, np.uint32) if rows else None])
+            if sums:
+                most = most_occupied(part.count)
+                own.append(empty(BARS + SUMS.itemsize // 8 + -(-part.count // 64), np.uint64))
+                own.append(empty(most, np.uint32))
+                own.append(empty(most, np.uint64))
+            else:
+                own += [None] * 3
 
     def _descend(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, columns: Any) -> None:
         """Let the device fly: one case alone, whose Params are then constants of the code, or several in one grid."""

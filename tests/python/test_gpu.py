@@ -249,6 +249,19 @@ def test_two_threads_share_a_device(cupy, monkeypatch):
     assert cupy.used == 0
 
 
+def test_two_threads_with_memory_for_one_take_turns(cupy):
+    """Neither fails, nor is any launch halved for the memory that the other gives back."""
+    backend = gpu.GpuBackend()
+    cupy.whole = backend._bytes([600], sums=True, rows=False)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda place: backend.sums([Piece(PARAMS, 600 * place, 600)], 1, "none")[0], range(12)))
+
+    for place, one in enumerate(found):
+        check(one, 1, 600 * place, 600, "none")
+    assert cupy.launches == [600] * 12
+    assert (backend._traffic.under_way, backend._traffic.landed) == (0, 12)
+
+
 def test_a_failure_that_passes_is_one_of_this_batch(cupy):
     """The next one flies."""
     backend = gpu.GpuBackend()
