@@ -66,17 +66,21 @@ struct Cases {
 
 }  // namespace mcr
 
+/// Blocks of 128 threads that share a multiprocessor: three leave each thread 168 registers.
+#ifndef MCR_BLOCKS
+#define MCR_BLOCKS 3
+#endif
+
 /// Flies runs first .. first + count - 1.
 /// Params come by value: they lie in constant memory, where all threads of a warp read one word at once.
-/// Three blocks of 128 threads share a multiprocessor: at most 168 registers per thread.
 #ifndef MCR_SEVERAL
-extern "C" __global__ void __launch_bounds__(128, 3)
+extern "C" __global__ void __launch_bounds__(128, MCR_BLOCKS)
     descend(__grid_constant__ mcr::Params const params, mcr::uint64 seed, mcr::uint64 first, unsigned count, unsigned* columns) {
     unsigned const run = blockIdx.x * blockDim.x + threadIdx.x;
     if (run < count) mcr::fly_into(columns, count, run, params, seed, first + run);
 }
 #else
-extern "C" __global__ void __launch_bounds__(128, 3)
+extern "C" __global__ void __launch_bounds__(128, MCR_BLOCKS)
     descend(__grid_constant__ mcr::Cases const cases, mcr::uint64 seed, unsigned count, unsigned* columns) {
     unsigned const k = blockIdx.y;
     unsigned const run = blockIdx.x * blockDim.x + threadIdx.x;

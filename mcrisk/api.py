@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import operator
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["RUNS", "check_folder", "compare", "fly", "records", "replay", "replay_case", "run", "sweep"]
 
 RUNS = 10_000
+RESULT_MODULES = ("scipy.special", "mcrisk.netcdf", "dask.array")  # the last by xarray, where dask is installed
 
 
 def run(
@@ -52,7 +56,7 @@ def run(
     kept records; without it nothing is written.
     """
     runs, seed = _checked(runs, seed, backend)
-    interval(0, 1, confidence, method)  # refuses a wrong confidence or method before the flights
+    interval(0, 0, confidence, method)  # refuses a wrong confidence or method before the flights, without scipy
     missions = _missions(mission)
     device = _backend(backend)
     campaign = state(missions, seed, device.real)
@@ -91,7 +95,7 @@ def sweep(
     from mcrisk.study import make_study
 
     runs, seed = _checked(runs, seed, backend)
-    interval(0, 1, confidence, method)
+    interval(0, 0, confidence, method)
     study = make_study(_missions(mission), axes, zipped=zipped, designs=designs, sampling=sampling)
     device = _backend(backend)
     campaign = state_study(study, seed, device.real)
@@ -189,18 +193,21 @@ def fly(
     is missing in the dataset, whose attribute `complete` is 0 then, and no results.nc is written.
     Refuses kernels other than those the campaign states.
     """
-    from mcrisk import dataset, netcdf
-    from mcrisk.dataset import flown_counts
     from mcrisk.execute import execute
     from mcrisk.results import RESULTS, kept_files, of_store
     from mcrisk.store import RECORDS, Store, TooLarge
 
     check_kernel(campaign)
     goal = goal if isinstance(goal, Goal) else Goal(goal)
+    threads = (cluster is None or cluster.kind == "local") and not isinstance(device, str) and device.name == "cpu"
     with Store.written(folder, campaign, goal, force_lock=force_lock) as store:
-        flown = execute(
-            campaign, goal, device, progress=progress, store=store, cluster=cluster, timeout=timeout, tell=tell
-        )
+        with _imported(*(RESULT_MODULES if threads else ())):
+            flown = execute(
+                campaign, goal, device, progress=progress, store=store, cluster=cluster, timeout=timeout, tell=tell
+            )
+        from mcrisk import dataset, netcdf
+        from mcrisk.dataset import flown_counts
+
         result = of_store(store, backend=flown.backend, elapsed=flown.elapsed)
         result.attrs["device"] = flown.described
         if folder and result.attrs.get("complete", 1):
@@ -214,6 +221,23 @@ def fly(
                     continue
                 netcdf.write(dataset.from_records(campaign, case, numbers, records, flown=runs), folder / name)
         return result
+
+
+@contextlib.contextmanager
+def _imported(*modules: str) -> Iterator[None]:
+    """Modules that the result will need, imported in the block's time: the kernel flies without Python's lock."""
+
+    def work() -> None:
+        for name in modules:
+            with contextlib.suppress(Exception):  # whoever needs it will meet the same error
+                importlib.import_module(name)
+
+    thread = threading.Thread(target=work, name="mcrisk-imports", daemon=True)
+    if any(name not in sys.modules for name in modules):
+        thread.start()
+    yield
+    if thread.ident is not None:
+        thread.join()
 
 
 def check_kernel(campaign: Campaign) -> None:
@@ -338,7 +362,7 @@ def compare(
         entries.append(contest.Entry(state(missions, seed, device.real), label="as asked now"))
     contest.check_worlds(entries)
     duel.check(contest.named(entries), against, examples)
-    interval(0, 1, confidence)
+    interval(0, 0, confidence)
     number = runs or contest.common_runs(entries) or RUNS
     with ExitStack() as open_:
         stores = []

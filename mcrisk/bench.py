@@ -27,12 +27,15 @@ from mcrisk.errors import InfrastructureError, MistakeError
 if TYPE_CHECKING:
     from mcrisk.campaign import Campaign
 
-__all__ = ["HEADER", "MISSIONS", "bench", "figures", "markdown", "measure", "row", "scaling", "seconds"]
+__all__ = [
+    "HEADER", "MISSIONS", "bench", "figures", "markdown", "measure", "row", "scaling", "seconds", "sentences", "sizes",
+]  # fmt: skip
 
 MISSIONS = ("hakuto_r_m2_as_designed", "blue_ghost_m1")
 ROUNDS = 7
 CAMPAIGNS = 3  # rounds of whole campaigns: longer, because threads take a while to spread over the cores
 TILE = 16  # [run] the number of runs in a round is a multiple of it
+SIZES = (16, 64, 256, 1024, 4096)  # [run] of batches
 VISITS = 2000  # [] of the peak between two looks at the clock, well under a millisecond
 SECONDS_MAX = 3600.0
 P = ParamSpec("P")
@@ -116,6 +119,29 @@ def scaling(campaign: Campaign, wanted: float) -> dict[str, Any]:
     return {"mission": campaign.name, "backend": CpuBackend.name, **_medians(series), **facts()}
 
 
+def sizes(campaign: Campaign, wanted: float) -> dict[str, Any]:
+    """Descents a second on one core in batches of each of `SIZES` runs, the same runs in turn.
+
+    wanted: [s] in all; never less than two rounds. `flatness` is the slowest size over the fastest, round by round.
+    """
+    backend, params, largest = CpuBackend(), campaign.cases[0].params, SIZES[-1]
+
+    def rate(size: int) -> float:
+        return largest / sum(
+            _time(backend.run, params, campaign.seed, first, size) for first in range(0, largest, size)
+        )
+
+    with one_core():
+        rate(SIZES[0])  # warms up
+        begun = time.perf_counter()
+        rounds: list[dict[int, float]] = []
+        while len(rounds) < 2 or time.perf_counter() - begun < wanted:
+            rounds.append({size: rate(size) for size in SIZES})
+    series = {f"descents_per_s_batch_{size}": [one[size] for one in rounds] for size in SIZES}
+    series["flatness"] = [min(one.values()) / max(one.values()) for one in rounds]
+    return {"mission": campaign.name, "backend": CpuBackend.name, "sizes": list(SIZES), **_medians(series), **facts()}
+
+
 def figures(mission: str, build: str, rounds: Sequence[Round], flop: float) -> dict[str, Any]:
     """The figures of one mission and library.
 
@@ -192,11 +218,32 @@ def summary(answers: Sequence[dict[str, Any]], command: str) -> str:
     )
 
 
-def markdown(answers: Sequence[dict[str, Any]], command: str) -> str:
-    """The block of the README."""
+def sentences(others: Sequence[dict[str, Any]]) -> list[str]:
+    """What `sizes`, `scaling` and `coldstart.cold_start` found, a sentence each."""
+    found = []
+    for one in others:
+        if "flatness" in one:
+            rates = ", ".join(f"{one[f'descents_per_s_batch_{size}']:.0f}" for size in one["sizes"])
+            named = ", ".join(map(str, one["sizes"]))
+            found.append(
+                f"{one['mission']}: batches of {named} runs fly at {rates} descents/s on one core; "
+                f"the slowest at {100 * one['flatness']:.0f} % of the fastest."
+            )
+        elif "scaling" in one:
+            found.append(
+                f"{one['mission']}: campaigns fly {one['descents_per_s_all_cores']:.0f} descents/s on {one['cores']} "
+                f"cores, {one['descents_per_s_one_core']:.0f} on one: {100 * one['scaling']:.0f} % of linear."
+            )
+    return found
+
+
+def markdown(answers: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], command: str) -> str:
+    """The block of the README. others: what `sentences` tells."""
     rows = [[answer["mission"], *row(answer)] for answer in answers]
     lines = [["mission", *HEADER], ["---"] * (len(HEADER) + 1), *rows]
-    return "\n".join([summary(answers, command), "", *(f"| {' | '.join(line)} |" for line in lines)])
+    told = [f"- {one}" for one in sentences(others)]
+    table = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([summary(answers, command), "", *table, *([""] if told else []), *told])
 
 
 def seconds(text: str) -> float:

@@ -1,7 +1,7 @@
 """The workers of a campaign, wherever they are: the only file that imports dask.
 
-One way for all of them: a client of a `distributed` scheduler. On this machine that is threads of this process, which
-talk through memory (the kernel holds no Python lock), or one process for each GPU; elsewhere a scheduler's address, or
+On the cores of this machine that is threads of this process (threads.py), without dask. All others are reached one way,
+by a client of a `distributed` scheduler: a process for each GPU, processes of this machine, a scheduler's address, or
 jobs that a cluster file asks for. What is started on this machine listens on loopback alone. Every batch is sent to one
 worker by name, since a GPU takes a thousand times the runs of a processor core; who is given what, and what becomes of
 batches whose worker is gone, is `execute`'s.
@@ -9,25 +9,21 @@ batches whose worker is gone, is `execute`'s.
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import contextlib
 import functools
 import importlib
 import itertools
 import json
-import logging
 import operator
 import os
 import queue
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mcrisk.clusterfile import LOOPBACK, OWN
 from mcrisk.errors import InfrastructureError, visible
@@ -55,8 +51,24 @@ class Delivery:
     error: BaseException | None = None
 
 
-class Cluster:
-    """A scheduler and its workers, by their addresses. Made by `connected`."""
+class Cluster(Protocol):
+    """Workers by their addresses, as `execute` sees them. Made by `connected`."""
+
+    described: str
+
+    @property
+    def dashboard(self) -> str: ...
+    def workers(self) -> dict[str, int]: ...
+    def submit(self, function: Callable[[Any], Any], argument: Any, worker: str, priority: int = 0) -> int: ...
+    def greet(self, module: str, function: str, argument: str, worker: str) -> int: ...
+    def deliveries(self, timeout: float) -> list[Delivery]: ...
+    def cancel(self, ticket: int) -> None: ...
+    def restart(self, worker: str) -> bool: ...
+    def retire(self, worker: str) -> None: ...
+
+
+class Scheduled:
+    """A scheduler of dask and its workers."""
 
     def __init__(self, client: Any, described: str, processes: Any = None) -> None:
         """processes: a cluster of this machine whose worker processes are kept in number."""
@@ -97,6 +109,8 @@ class Cluster:
         again, self._dead = dead & self._dead, dead
 
         def renew() -> None:
+            import asyncio
+
             for name in again & made.keys():
                 asyncio.ensure_future(made.pop(name).close())  # noqa: RUF006  dask keeps it until it is closed
 
@@ -176,6 +190,9 @@ class Cluster:
 
         dask waits for a lost value until it is computed again, which its worker alone might do: for ever.
         """
+        import asyncio
+        import concurrent.futures
+
         if not futures:
             return {}
         all_of_them = self._client.gather(list(futures.values()), errors="raise", asynchronous=True)
@@ -203,6 +220,13 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
 
     device: cpu or gpu, for this machine. threads: of this process, where they are the workers.
     """
+    if spec.kind == "local" and (device != "gpu" or spec.workers):
+        from mcrisk.threads import Threads
+
+        with Threads(spec.workers or threads, spec.described).started() as own:
+            yield own
+        return
+
     import dask
     import distributed
 
@@ -229,7 +253,7 @@ def connected(spec: ClusterSpec, device: str, threads: int, tell: Callable[[str]
         _hush_loop(client)
         open_.callback(_closed, client)
         _warn_of_open_scheduler(str(client.scheduler.address), tell)
-        found = Cluster(client, spec.described, processes)
+        found = Scheduled(client, spec.described, processes)
         if spec.kind != "local" and (link := found.dashboard):
             tell(f"dashboard: {link}")
         yield found
@@ -268,6 +292,8 @@ def _address_in(file: str) -> str:
 @contextmanager
 def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: Callable[[str], None]) -> Iterator[Any]:
     """A scheduler of ours with its workers or jobs."""
+    import logging
+
     local: dict[str, Any] = {
         "dashboard_address": f"{LOOPBACK}:0", "worker_dashboard_address": f"{LOOPBACK}:0",
         "silence_logs": logging.CRITICAL, "memory_limit": 0,
@@ -275,10 +301,6 @@ def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: C
     try:
         if spec.kind in OWN and device == "gpu" and not spec.workers:
             cluster = _one_for_each_gpu(distributed)
-        elif spec.kind == "local":
-            cluster = distributed.LocalCluster(
-                n_workers=1, threads_per_worker=spec.workers or threads, processes=False, **local
-            )
         elif spec.kind == "processes":
             options = {"n_workers": spec.workers or threads, "threads_per_worker": 1, "host": LOOPBACK}
             cluster = distributed.LocalCluster(processes=True, **local | options | dict(spec.options))
@@ -297,6 +319,8 @@ def _own(distributed: Any, spec: ClusterSpec, device: str, threads: int, tell: C
 
 def _one_for_each_gpu(distributed: Any) -> Any:
     """A process for each GPU that this process may see; it sees no other. One thread flies, one copies and sums."""
+    import logging
+
     options = {"nthreads": 2, "host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0", "memory_limit": 0}
     workers = {
         number: {"cls": distributed.Nanny, "options": options | {"env": {"CUDA_VISIBLE_DEVICES": gpu}}}
@@ -319,6 +343,7 @@ def visible_gpus() -> list[str]:
 @functools.cache
 def _mind_forks() -> None:
     """Give a forked process a thread of its own for dask's messages; it would wait for its parent's for ever."""
+    from concurrent.futures import ThreadPoolExecutor
 
     def renew() -> None:
         utils = sys.modules.get("distributed.utils")
@@ -334,6 +359,8 @@ def _hushed() -> Iterator[None]:
 
     Its loggers have levels of their own, so that the one of their common parent is not enough. They get them back.
     """
+    import logging
+
     names = {"distributed", "tornado.application"}
     names |= {name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"}
     levels = {name: logging.getLogger(name).level for name in names}
@@ -374,6 +401,6 @@ def _has_dashboard() -> bool:
 
 def _warn_of_open_scheduler(address: str, tell: Callable[[str], None]) -> None:
     host = address.partition("://")[2].rpartition(":")[0].strip("[]")
-    local = host.startswith("127.") or host in ("localhost", "::1", "") or address.startswith("inproc://")
+    local = host.startswith("127.") or host in ("localhost", "::1", "")
     if not local and not address.startswith("tls://"):
         tell(f"{visible(address)} is open to everybody who reaches it: dask without TLS runs what it is sent")

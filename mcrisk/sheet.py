@@ -30,20 +30,17 @@ def show_design(name: str, designed: Mission, console: Console) -> None:
     _show_flight(console, designed)
 
 
-def show_speed(answers: Sequence[dict[str, Any]], together: dict[str, Any] | None, console: Console) -> None:
-    """Print the figures of one mission (`bench.bench`), and those of a campaign on all cores (`bench.scaling`)."""
-    from mcrisk.bench import HEADER, row
+def show_speed(answers: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print the figures of one mission (`bench.bench`), and what `bench.sentences` tells of others."""
+    from mcrisk.bench import HEADER, row, sentences
 
     console.print(answers[0]["mission"])
     table = table_of(*HEADER)
     for answer in answers:
         table.add_row(*row(answer))
     console.print(table)
-    if together:
-        console.print(
-            f"campaign: {together['descents_per_s_all_cores']:.0f} descents/s on {together['cores']} cores, "
-            f"{together['descents_per_s_one_core']:.0f} on one: {100 * together['scaling']:.0f} % of linear"
-        )
+    for sentence in sentences(others):
+        console.print(sentence)
 
 
 def table_of(*columns: str) -> Table:

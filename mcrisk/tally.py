@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ BINS = 1 << (9 + DIGITS)
 SHIFT = 23 - DIGITS
 UNIT = 1074  # a sum of value 1 is the integer 2^1074
 CHUNK = 1 << 15  # records summed at a time: they stay in the cache
+TOGETHER = 64  # tallies merged at a time: one pass over their bins, where pairs would take one for each
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,18 +77,21 @@ class Moments:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def merged(self, other: Moments) -> Moments:
-        bins, place = np.unique(np.concatenate([self.bins, other.bins]), return_inverse=True)
-        counts = np.zeros(len(bins), np.int64)
-        np.add.at(counts, place, np.concatenate([self.counts, other.counts]))
-        return Moments(
-            count=self.count + other.count,
-            total=self.total + other.total,
-            squares=self.squares + other.squares,
-            least=min(self.least, other.least),
-            greatest=max(self.greatest, other.greatest),
+    @classmethod
+    def merged(cls, parts: Sequence[Moments]) -> Moments:
+        """The moments of all runs of the parts."""
+        counts = np.zeros(BINS, np.int64)
+        for one in parts:
+            counts[one.bins] += one.counts
+        bins = np.flatnonzero(counts).astype(np.uint16)
+        return cls(
+            count=sum(one.count for one in parts),
+            total=sum(one.total for one in parts),
+            squares=sum(one.squares for one in parts),
+            least=min(one.least for one in parts),
+            greatest=max(one.greatest for one in parts),
             bins=bins,
-            counts=counts,
+            counts=counts[bins],
         )
 
     @property
@@ -138,8 +142,10 @@ class Scatter:
         total_x, total_y = exact_sum(x.astype(np.float64)), exact_sum(y.astype(np.float64))
         return cls(len(x), total_x, total_y, exact_dot(x, x), exact_dot(y, y), exact_dot(x, y))
 
-    def merged(self, other: Scatter) -> Scatter:
-        return Scatter(*(mine + theirs for mine, theirs in zip(self.sums, other.sums, strict=True)))
+    @classmethod
+    def merged(cls, parts: Sequence[Scatter]) -> Scatter:
+        """The sums over all runs of the parts."""
+        return cls(*map(sum, zip(*(one.sums for one in parts), strict=True)))
 
     @property
     def sums(self) -> tuple[int, int, int, int, int, int]:
@@ -233,23 +239,30 @@ def tally(records: NDArray[np.void], first: int) -> Tally:
 
 def merge(tallies: Iterable[Tally]) -> Tally:
     """One tally of all runs: the same bits in whatever order and grouping. Refuses a run counted twice."""
-    return reduce(_merge, tallies)
+    rest = iter(tallies)
+    total = next(rest)
+    while several := list(islice(rest, TOGETHER)):
+        total = _merged([total, *several])
+    return total
 
 
-def _merge(a: Tally, b: Tally) -> Tally:
-    if a.counts.shape != b.counts.shape or any(a.metrics[group].keys() != b.metrics[group].keys() for group in GROUPS):
-        raise InfrastructureError("tallies of different kernels cannot be merged")
-    # -1 means none: as an unsigned number it is the greatest, so the least of both is the lowest run.
-    examples = np.minimum(a.examples.view(np.uint64), b.examples.view(np.uint64)).view(np.int64)
+def _merged(parts: Sequence[Tally]) -> Tally:
+    one = parts[0]
+    for other in parts[1:]:
+        groups_differ = any(one.metrics[group].keys() != other.metrics[group].keys() for group in GROUPS)
+        if one.counts.shape != other.counts.shape or groups_differ:
+            raise InfrastructureError("tallies of different kernels cannot be merged")
+    # -1 means none: as an unsigned number it is the greatest, so the least of all is the lowest run.
+    examples = np.minimum.reduce([part.examples.view(np.uint64) for part in parts]).view(np.int64)
     return Tally(
-        ranges=_joined([*a.ranges, *b.ranges]),
-        counts=a.counts + b.counts,
+        ranges=_joined(both for part in parts for both in part.ranges),
+        counts=np.add.reduce([part.counts for part in parts]),
         examples=examples,
         metrics={
-            group: {name: one.merged(b.metrics[group][name]) for name, one in named.items()}
-            for group, named in a.metrics.items()
+            group: {name: Moments.merged([part.metrics[group][name] for part in parts]) for name in one.metrics[group]}
+            for group in GROUPS
         },
-        scatter={group: one.merged(b.scatter[group]) for group, one in a.scatter.items()},
+        scatter={group: Scatter.merged([part.scatter[group] for part in parts]) for group in GROUPS},
     )
 
 

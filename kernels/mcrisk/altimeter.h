@@ -40,11 +40,12 @@ MCR_FN bool in_reach(Altimeter const& altimeter, Terrain const& terrain, real cl
     return !(clearance > real(1.01) * reach + real(2) * relief + real(1000));
 }
 
-/// Slant range if the beam returns.
+/// Slant range if the beam returns. `relief`: not false where has_relief(terrain).
 MCR_FN Range measure_range(Altimeter const& altimeter, Terrain const& terrain, Gravity const& gravity, Faults const& faults,
-                           Struck const& struck, Vec3 const& position_S, Quat const& q_BS, Draws const& draws, int tick) {
+                           Struck const& struck, Vec3 const& position_S, Quat const& q_BS, Draws const& draws, int tick,
+                           bool relief) {
     Vec3 const beam_S = rotate_inverse(q_BS, altimeter.beam_B);
-    real const distance = ground_distance(terrain, gravity, position_S, beam_S);
+    real const distance = ground_distance(terrain, gravity, position_S, beam_S, relief);
     real const cosine = -dot(beam_S, unit(from_centre(gravity, position_S)));  // of the incidence on level ground
     real const signal = altimeter.health * altimeter.albedo / altimeter.albedo_reference * maximum(cosine, real(0));
     real const reach = altimeter.range_max * square_root(signal);

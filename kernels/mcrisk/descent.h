@@ -32,36 +32,37 @@ MCR_FN void do_control(Params const& params, State& state) {
     Vec3 const ring_B{clamp(torque_B.x, -authority, authority), clamp(torque_B.y, -authority, authority), real(0)};
     Vec3 const rest_B = torque_B - ring_B;
     state.command.torque_B = ring_B;
-    state.command.ring_full = real_of(ring.count) * ring.thrust;
+    state.command.ring_inverse = real(1) / maximum(real_of(ring.count) * ring.thrust, real(1e-3));
     state.command.rcs_time = Vec3{rcs_on_time(nominal.rcs, rest_B.x), rcs_on_time(nominal.rcs, rest_B.y),
                                   rcs_on_time(nominal.rcs, rest_B.z)};
 }
 
 /// One truth step.
 MCR_FN void do_propagate(Params const& params, Run const& run, State& state, int tick, int index) {
-    propagate(run.world, run.struck, state.truth, state.guidance, state.command, tick, index, params.simulation.truth_steps);
+    propagate(run.world, run.pace, run.struck, state.truth, state.guidance, state.command, tick, index, params.simulation.truth_steps);
 }
 
-/// Inertial unit, strapdown, covariance, on-board thrust estimate.
-MCR_FN void do_integrate(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
+/// Inertial unit, strapdown, on-board thrust estimate and, where `covariance` says so, covariance.
+MCR_FN void do_integrate(Params const& params, Run const& run, State& state, Draws const& draws, int tick,
+                         bool covariance) {
     World const& world = run.world;
     Navigation const& navigation = params.onboard.navigation;
     real spare;
     Increments const increments = measure_increments(world.imu, run.imu_errors, state.imu, state.truth.angle_B,
                                                      state.truth.velocity_B, draws, tick, spare);
-    Propulsion const& propulsion = world.propulsion;
-    real const decay = exponential(-tick_period / propulsion.noise_time);
-    real const kick = propulsion.noise * square_root(maximum(real(1) - decay * decay, real(0)));
-    state.truth.engines.noise = decay * state.truth.engines.noise + kick * spare;
+    state.truth.engines.noise = run.pace.noise_decay * state.truth.engines.noise + run.pace.noise_kick * spare;
 
     bool const perfect = navigation.mode == NavigationMode::perfect;
     Increments const used{select(perfect, state.truth.angle_B, increments.angle_B),
                           select(perfect, state.truth.velocity_B, increments.velocity_B)};
     state.rate_B = (real(1) / tick_period) * used.angle_B;
     Vec3 const force_S = integrate_increments(state.estimate, state.navigation, params.world.gravity, used);
-    Vec3 const axis_S = rotate_inverse(state.estimate.q_BS, Vec3{real(0), real(0), real(1)});
-    propagate_covariance(state.navigation, navigation, params.world.imu, params.world.gravity, state.estimate.position_S,
-                         state.estimate.velocity_S, force_S, axis_S, norm(used.angle_B), tick);
+    if (covariance) {
+        int const ticks = tick > 0 ? covariance_ticks : 1;
+        Vec3 const axis_S = rotate_inverse(state.estimate.q_BS, Vec3{real(0), real(0), real(1)});
+        propagate_covariance(state.navigation, navigation, params.world.imu, params.world.gravity, state.estimate.position_S,
+                             state.estimate.velocity_S, force_S, axis_S, real_of(ticks) * norm(used.angle_B), tick, ticks);
+    }
     estimate_thrust(params.world.propulsion, state.guidance, norm(force_S));
     Estimate& estimate = state.estimate;
     estimate.position_S = select(perfect, state.truth.position_S, estimate.position_S);
@@ -87,14 +88,15 @@ MCR_FN Outlook look(Run const& run, State& state, bool altimeter_due) {
                    select(in_reach(world.camera, clearance), 1, 0)};
 }
 
-/// Altimeter and its use.
-MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
+/// Altimeter and its use. `relief`: not false where the run's ground has any; `mapped`: whether the map is used.
+MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Draws const& draws, int tick, bool relief,
+                         bool mapped) {
     World const& world = run.world;
     Truth const& truth = state.truth;
     Range const range = measure_range(world.altimeter, world.terrain, world.gravity, world.faults, run.struck, truth.position_S,
-                                      truth.q_BS, draws, tick);
+                                      truth.q_BS, draws, tick, relief);
     Events& events = state.events;
-    real const clearance = ground_clearance(world.terrain, world.gravity, truth.position_S) - world.touchdown.cg_height;
+    real const clearance = ground_clearance(world.terrain, world.gravity, truth.position_S, relief) - world.touchdown.cg_height;
     real const believed = sphere_height(params.world.gravity.radius, state.estimate.position_S) - params.world.touchdown.cg_height;
     bool const first = (range.valid == 1) & (events.altimeter_seen == 0);
     events.acquisition_height = select(first, clearance, events.acquisition_height);
@@ -103,7 +105,7 @@ MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Dra
     events.altimeter_seen = select(range.valid == 1, 1, events.altimeter_seen);
     events.altimeter_silent = select(range.valid == 1, 0, events.altimeter_silent);
     Verdict const verdict = use_range(state.estimate, state.navigation, params.onboard.navigation, params.world.altimeter,
-                                      params.world.terrain, params.world.gravity, range);
+                                      params.world.terrain, params.world.gravity, range, mapped);
     events.altimeter_used = verdict.used;
     events.altimeter_innovation = verdict.innovation;
     events.altimeter_range = select(range.valid == 1, range.distance, real(-1));
@@ -143,8 +145,8 @@ MCR_FN void do_drift(Run const& run, State& state, Draws const& draws, int tick)
 }
 
 /// Contact, outcomes decided in flight, causes; then the sums of the tick start anew, unless its end is still to be found.
-MCR_FN void do_watch(Params const& params, Run const& run, State& state, int tick) {
-    watch(params, run, state, tick);
+MCR_FN void do_watch(Params const& params, Run const& run, State& state, int tick, bool relief) {
+    watch(params, run, state, tick, relief);
     Vec3 const zero{real(0), real(0), real(0)};
     bool const flies = state.ended == 0;
     state.truth.angle_B = select(flies, zero, state.truth.angle_B);
@@ -156,8 +158,11 @@ MCR_FN void do_touch(Run const& run, State& state) { touch(run, state); }
 
 /// Which blocks a tick runs: the same for every run of a case.
 struct Schedule {
-    bool guide, look, altimeter, velocimeter, camera, drift;
+    bool guide, covariance, look, altimeter, velocimeter, camera, drift;
 };
+
+/// Whether the computer uses its terrain map: the same for every run of a case.
+MCR_FN bool is_mapped(Params const& params) { return params.onboard.navigation.gate_policy == GatePolicy::dem_aware; }
 
 MCR_FN Schedule schedule_of(Params const& params, int tick) {
     World const& world = params.world;
@@ -165,7 +170,8 @@ MCR_FN Schedule schedule_of(Params const& params, int tick) {
     bool const altimeter = all(world.altimeter.fitted == 1, aided, tick % world.altimeter.period_ticks == 0);
     bool const velocimeter = all(world.velocimeter.fitted == 1, aided, tick % world.velocimeter.period_ticks == 0);
     bool const camera = all(world.camera.fitted == 1, aided, tick % world.camera.period_ticks == 0);
-    return Schedule{tick % params.onboard.guidance.period_ticks == 0, any(altimeter, velocimeter, camera), altimeter,
+    return Schedule{tick % params.onboard.guidance.period_ticks == 0, tick % covariance_ticks == 0,
+                    any(altimeter, velocimeter, camera), altimeter,
                     velocimeter, camera, tick % slow_ticks == 0};
 }
 
@@ -181,24 +187,26 @@ MCR_FN State begin(Params const& params, Run& run, Draws const& draws) {
         value = dispersed(params.scatter, dispersion, value, draws);
     }
     draw_run(run, draws);
+    run.pace = pace_of(run.world, params.simulation.truth_steps);
     return start(params, run, draws);
 }
 
 /// One tick of one run.
 MCR_FN void fly_tick(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
     Schedule const now = schedule_of(params, tick);
+    bool const relief = has_relief(run.world.terrain);
     if (now.guide) do_guide(params, state, tick);
     do_control(params, state);
     for (int index = 0; index < params.simulation.truth_steps; ++index) do_propagate(params, run, state, tick, index);
-    do_integrate(params, run, state, draws, tick);
+    do_integrate(params, run, state, draws, tick, now.covariance);
     if (now.look) {
         Outlook const outlook = look(run, state, now.altimeter);
-        if (now.altimeter && outlook.altimeter == 1) do_altimeter(params, run, state, draws, tick);
+        if (now.altimeter && outlook.altimeter == 1) do_altimeter(params, run, state, draws, tick, relief, is_mapped(params));
         if (now.velocimeter && outlook.velocimeter == 1) do_velocimeter(params, run, state, draws, tick);
         if (now.camera && outlook.camera == 1) do_camera(params, run, state, draws, tick);
     }
     if (now.drift) do_drift(run, state, draws, tick);
-    do_watch(params, run, state, tick);
+    do_watch(params, run, state, tick, relief);
     if (state.ended == 1) do_touch(run, state);
 }
 

@@ -14,16 +14,14 @@ struct Lagged {
     real mean;
 };
 
-MCR_FN Lagged lagged(real now, real wanted, real time_constant, real step) {
-    real const constant = maximum(time_constant, real(1e-4));
-    real const decay = exponential(-step / constant);
+MCR_FN Lagged lagged(real now, real wanted, real decay, real mean) {
     real const gap = now - wanted;
-    return Lagged{wanted + gap * decay, wanted + gap * (real(1) - decay) * constant / step};
+    return Lagged{fused(gap, decay, wanted), fused(gap, mean, wanted)};
 }
 
 /// Thrust, torque and flow over sub-step `index` of `count`; advances the lags in `engines`.
-MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines, GuidanceMemory const& asked,
-                 Command const& command, int tick, int index, int count) {
+MCR_FN Push burn(World const& world, Pace const& pace, Struck const& struck, EngineState& engines,
+                 GuidanceMemory const& asked, Command const& command, int tick, int index, int count) {
     Engine const& main = world.propulsion.main;
     Cluster const& cluster = world.propulsion.cluster;
     real const step = tick_period / real_of(count);
@@ -32,21 +30,22 @@ MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines,
 
     // main engine
     bool const runs = (struck.start_failure == 0) & (tick < struck.main_out_tick) & wet;
-    real const started = clamp((since - main.start_delay) / step, real(0), real(1));
+    real const started = clamp((since - main.start_delay) * (real(1) / step), real(0), real(1));
     real const wish = select(runs, asked.throttle * main.thrust * started, real(0));
-    Lagged const thrust = lagged(engines.main, wish, select(wish > real(0), main.lag, main.tail_off), step);
+    bool const on = wish > real(0);
+    Lagged const thrust = lagged(engines.main, wish, select(on, pace.main.decay, pace.tail_off.decay),
+                                 select(on, pace.main.mean, pace.tail_off.mean));
 
     // cluster
     bool const lost = tick >= struck.cluster_out_tick;
     real const count_left = real_of(cluster.count) - select(lost, real(1), real(0));
-    real const on = select(wet, pulse_overlap(asked.duty, index, count), real(0));
-    Lagged const ring = lagged(engines.cluster, on * maximum(count_left, real(0)) * cluster.thrust, cluster.lag, step);
+    real const pulse = select(wet, pulse_overlap(asked.duty, index, count), real(0));
+    Lagged const ring = lagged(engines.cluster, pulse * maximum(count_left, real(0)) * cluster.thrust, pace.cluster.decay,
+                               pace.cluster.mean);
 
     // flow; the last step burns what is left
     real const noise = real(1) + engines.noise;
-    real const flow_main = thrust.mean / main.isp;
-    real const flow_ring = ring.mean / pulse_isp(cluster, asked.duty);
-    real const flow_wanted = noise * (flow_main + flow_ring) / standard_gravity;
+    real const flow_wanted = noise * (thrust.mean * pace.main_flow + ring.mean * pulse_flow(cluster, asked.duty));
     bool const empties = flow_wanted * step > engines.propellant;
     real const share = select(empties, engines.propellant / maximum(flow_wanted * step, real(1e-12)), real(1));
     real const scale_all = noise * maximum(share, real(0));
@@ -56,13 +55,13 @@ MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines,
     // forces and torques
     Vec3 const main_B = main_force * tilted_axis(main.misalign_x, main.misalign_y);
     Vec3 const ring_B = ring_force * tilted_axis(cluster.misalign_x, cluster.misalign_y);
-    Vec3 const arm_main{main.offset_x, main.offset_y, real(0)};
-    real const one = select(lost, ring_force / maximum(count_left, real(1)), real(0));
+    real const one = select(lost, ring_force * pace.others, real(0));
     // torque comes with the thrust that gives it, evenly over the tick
     real const given = select(wet, scale_all * count_left * cluster.thrust, real(0));
-    real const steer = given / maximum(command.ring_full, real(1e-3));
-    Vec3 torque_B = cross(arm_main, main_B) +
-                          Vec3{steer * command.torque_B.x, steer * command.torque_B.y + one * cluster.radius, real(0)};
+    real const steer = given * command.ring_inverse;
+    Vec3 const torque_B{fused(steer, command.torque_B.x, main.offset_y * main_B.z),
+                        fused(steer, command.torque_B.y, one * cluster.radius) - main.offset_x * main_B.z,
+                        main.offset_x * main_B.y - main.offset_y * main_B.x};
 
     engines.main = thrust.end;
     engines.cluster = ring.end;
@@ -73,8 +72,8 @@ MCR_FN Push burn(World const& world, Struck const& struck, EngineState& engines,
     return Push{main_B + ring_B, torque_B, flow};
 }
 
-/// Torque of the attitude thrusters over sub-step `index` of `count`; uses their propellant.
-MCR_FN Vec3 fire_rcs(Rcs const& rcs, real& propellant, Vec3 const& on_time, int index, int count) {
+/// Torque of the attitude thrusters over sub-step `index` of `count`; uses their propellant, `flow` [kg s^-1] for each axis.
+MCR_FN Vec3 fire_rcs(Rcs const& rcs, real flow, real& propellant, Vec3 const& on_time, int index, int count) {
     real const full = rcs_torque_max(rcs);
     real const step = tick_period / real_of(count);
     bool const wet = propellant > real(0);
@@ -83,8 +82,7 @@ MCR_FN Vec3 fire_rcs(Rcs const& rcs, real& propellant, Vec3 const& on_time, int 
                     pulse_overlap(absolute(on_time.y) * inverse, index, count),
                     pulse_overlap(absolute(on_time.z) * inverse, index, count)};
     real const burn_time = (part.x + part.y + part.z) * step;
-    real const used = rcs.jets * rcs.thrust * burn_time / (rcs.isp * standard_gravity);
-    propellant = maximum(propellant - select(wet, used, real(0)), real(0));
+    propellant = maximum(propellant - select(wet, flow * burn_time, real(0)), real(0));
     real const gain = select(wet, full * rcs.gain, real(0));
     return Vec3{sign_of(on_time.x) * part.x * gain, sign_of(on_time.y) * part.y * gain, sign_of(on_time.z) * part.z * gain};
 }
@@ -96,48 +94,49 @@ MCR_FN real mass_of(World const& world, Truth const& truth) {
 }
 
 /// One truth step.
-MCR_FN void propagate(World const& world, Struck const& struck, Truth& truth, GuidanceMemory const& asked,
-                      Command const& command, int tick, int index, int count) {
+MCR_FN void propagate(World const& world, Pace const& pace, Struck const& struck, Truth& truth,
+                      GuidanceMemory const& asked, Command const& command, int tick, int index, int count) {
     real const step = tick_period / real_of(count);
     real const half = real(0.5) * step;
     real const mass_start = mass_of(world, truth);
-    Push const push = burn(world, struck, truth.engines, asked, command, tick, index, count);
+    Push const push = burn(world, pace, struck, truth.engines, asked, command, tick, index, count);
     real const mass_middle = mass_start - half * push.flow;
-    real const full_middle = (truth.engines.propellant + half * push.flow) / world.propulsion.propellant + world.propulsion.residual;
+    real const full_middle = (truth.engines.propellant + half * push.flow) * pace.tank + world.propulsion.residual;
     MassProperties const mass = mass_properties(world.vehicle, full_middle);
     Vec3 const torque_B = push.torque_B - cross(mass.cg_B, push.force_B) +
-                          fire_rcs(world.rcs, truth.rcs_propellant, command.rcs_time, index, count);
+                          fire_rcs(world.rcs, pace.rcs_flow, truth.rcs_propellant, command.rcs_time, index, count);
 
     // rotation: Euler's equations with changing inertia, mid-point
     Vec3 const inertia = mass.inertia;
-    Vec3 const inverse{real(1) / inertia.x, real(1) / inertia.y, real(1) / inertia.z};
-    Vec3 const inertia_rate = (-push.flow / world.propulsion.propellant) * (world.vehicle.inertia_full - world.vehicle.inertia_dry);
+    real const yz = inertia.y * inertia.z;
+    real const product = real(1) / (inertia.x * yz);
+    Vec3 const inverse{product * yz, product * inertia.x * inertia.z, product * inertia.x * inertia.y};
+    Vec3 const inertia_rate = (-push.flow * pace.tank) * (world.vehicle.inertia_full - world.vehicle.inertia_dry);
     Vec3 const omega = truth.omega_BN_B;
     Vec3 const alpha = scale(inverse, torque_B - cross(omega, scale(inertia, omega)) - scale(inertia_rate, omega));
-    Vec3 const omega_middle = omega + half * alpha;
+    Vec3 const omega_middle = fused(half, alpha, omega);
     Vec3 const alpha_middle =
         scale(inverse, torque_B - cross(omega_middle, scale(inertia, omega_middle)) - scale(inertia_rate, omega_middle));
-    truth.omega_BN_B = omega + step * alpha_middle;
+    truth.omega_BN_B = fused(step, alpha_middle, omega);
     Vec3 const spin_B = rotate(truth.q_BS, world.gravity.rotation_rate * world.gravity.pole_S);
-    Vec3 const turn_B = step * (omega_middle - spin_B);
-    Quat const q_middle = compose(from_rotation_vector(real(0.5) * turn_B), truth.q_BS);
-    turn_by(truth.q_BS, truth.q_rest, turn_B);
+    Vec3 const turn_B = step * (omega_middle - fused(half, cross(spin_B, omega), spin_B));
+    Quat const q_middle = turn_by(truth.q_BS, truth.q_rest, turn_B);
 
-    // translation: mid-point, thrust direction at the middle of the step
+    // translation: mid-point, thrust direction at the middle of the step; one gravity serves both halves
     Vec3 const felt_B = (real(1) / mass_middle) * push.force_B;
     Vec3 const felt_S = rotate_inverse(q_middle, felt_B);
     Vec3 const start_S = truth.velocity_S;
-    Vec3 const first = felt_S + truth.anomaly_S + free_acceleration(world.gravity, truth.position_S, start_S);
-    Vec3 const middle_S = truth.position_S + half * start_S;
-    Vec3 const velocity_middle = start_S + half * first;
-    Vec3 const second = felt_S + truth.anomaly_S + free_acceleration(world.gravity, middle_S, velocity_middle);
-    add_compensated(truth.velocity_S, truth.velocity_rest, step * second);
-    add_compensated(truth.position_S, truth.position_rest, step * velocity_middle);
+    Vec3 const middle_S = fused(half, start_S, truth.position_S);
+    Vec3 const pulled = felt_S + truth.anomaly_S + gravitation(world.gravity, middle_S);
+    Vec3 const velocity_middle = fused(half, pulled + inertial_acceleration(world.gravity, middle_S, start_S), start_S);
+    Vec3 const acceleration = pulled + inertial_acceleration(world.gravity, middle_S, velocity_middle);
+    add_compensated(truth.velocity_S, truth.velocity_rest, step * acceleration);
+    add_compensated(truth.position_S, truth.position_rest, step * fused(half, acceleration, start_S));
 
     // what the inertial unit integrates
-    truth.angle_B = truth.angle_B + step * omega_middle;
-    truth.velocity_B = truth.velocity_B + step * felt_B;
-    truth.engines.delta_v += step * norm(felt_B);
+    truth.angle_B = fused(step, omega_middle, truth.angle_B);
+    truth.velocity_B = fused(step, felt_B, truth.velocity_B);
+    truth.engines.delta_v = fused(step, norm(felt_B), truth.engines.delta_v);
 }
 
 }  // namespace mcr

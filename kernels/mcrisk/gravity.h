@@ -53,30 +53,28 @@ MCR_FN Vec3 gravitation(Gravity const& gravity, Vec3 const& position_S) {
     real const inverse2 = inverse * inverse;
     real const central = mu * inverse * inverse2;      // GM / r^3
     real const scale = radius * radius * inverse2;     // (R/r)^2
-    Vec3 const third_S = cross(gravity.pole_S, gravity.meridian_S);
     real const x = dot(r, gravity.meridian_S);
-    real const y = dot(r, third_S);
     real const z = dot(r, gravity.pole_S);
     real const sine2 = z * z * inverse2;
 
     // J2: -3/2 J2 (GM/r^3)(R/r)^2 [ r (1 - 5 z^2/r^2) + 2 z k ]
     real const zonal = real(-1.5) * gravity.j2 * central * scale;
-    // C22: gradient of 3 GM R^2 C22 (x^2 - y^2) / r^5
+    // C22: gradient of 3 GM R^2 C22 (x^2 - y^2) / r^5; the third axis goes out by y j = r - x i - z k
     real const sectorial = real(3) * gravity.c22 * central * scale;
-    real const difference = (x * x - y * y) * inverse2;
+    real const difference = fused(real(2) * x * x, inverse2, sine2 - real(1));  // (x^2 - y^2) / r^2
 
-    real const along_r = -central + zonal * (real(1) - real(5) * sine2) - real(5) * sectorial * difference;
-    real const along_x = real(2) * sectorial * x;
-    real const along_y = real(-2) * sectorial * y;
-    real const along_z = real(2) * zonal * z;
-    return along_r * r + along_x * gravity.meridian_S + along_y * third_S + along_z * gravity.pole_S;
+    real const along_r = fused(zonal, fused(real(-5), sine2, real(1)), -central) -
+                         sectorial * fused(real(5), difference, real(2));
+    real const along_x = real(4) * sectorial * x;
+    real const along_z = real(2) * (zonal + sectorial) * z;
+    return fused(along_z, gravity.pole_S, fused(along_x, gravity.meridian_S, along_r * r));
 }
 
 /// Coriolis and centrifugal acceleration in the turning site frame.
 MCR_FN Vec3 inertial_acceleration(Gravity const& gravity, Vec3 const& position_S, Vec3 const& velocity_S) {
     Vec3 const spin_S = gravity.rotation_rate * gravity.pole_S;
     Vec3 const sweep = cross(spin_S, from_centre(gravity, position_S));
-    return real(-2) * cross(spin_S, velocity_S) - cross(spin_S, sweep);
+    return cross(fused(real(2), velocity_S, sweep), spin_S);  // -2 w x v - w x (w x r)
 }
 
 /// Everything that accelerates a coasting lander in the site frame.

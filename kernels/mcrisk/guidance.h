@@ -407,7 +407,8 @@ MCR_FN void estimate_thrust(Propulsion const& propulsion, GuidanceMemory& memory
     real const ring = real_of(propulsion.cluster.count) * propulsion.cluster.thrust;
     real const main = memory.throttle * propulsion.main.thrust;
     real const pulsed = memory.duty * ring;
-    real const flow = (main / propulsion.main.isp + pulsed / pulse_isp(propulsion.cluster, memory.duty)) / standard_gravity;
+    real const main_flow = real(1) / (propulsion.main.isp * standard_gravity);
+    real const flow = main * main_flow + pulsed * pulse_flow(propulsion.cluster, memory.duty);
     memory.mass = maximum(memory.mass - flow * tick_period, real(1));
     real const expected = (main + pulsed) / memory.mass;
     bool const pushing = expected > real(0.5);

@@ -91,15 +91,23 @@ MCR_FN ImuMemory drift(Imu const& imu, ImuMemory const& memory, Draws const& dra
     return next;
 }
 
-/// Whole multiples of a quantum in a value; the value itself if the quantum is zero.
-MCR_FN real quantised(real value, real quantum) {
-    real const safe = select(quantum > real(0), quantum, real(1));
-    real const whole = real_of(to_int(absolute(value) / safe + real(0.5), 0, 4194303)) * safe;
-    return select(quantum > real(0), select(value < real(0), -whole, whole), value);
+namespace detail {
+
+MCR_FN real nearest_multiple(real value, real quantum, real inverse) {
+    real const whole = real_of(to_int(fused(absolute(value), inverse, real(0.5)), 0, 4194303)) * quantum;
+    return select(value < real(0), -whole, whole);
 }
 
+}  // namespace detail
+
+/// The nearest whole multiples of a quantum; the value itself if the quantum is zero.
 MCR_FN Vec3 quantised(Vec3 const& value, real quantum) {
-    return Vec3{quantised(value.x, quantum), quantised(value.y, quantum), quantised(value.z, quantum)};
+    bool const coarse = quantum > real(0);
+    real const safe = select(coarse, quantum, real(1));
+    real const inverse = real(1) / safe;
+    Vec3 const whole{detail::nearest_multiple(value.x, safe, inverse), detail::nearest_multiple(value.y, safe, inverse),
+                     detail::nearest_multiple(value.z, safe, inverse)};
+    return select(coarse, whole, value);
 }
 
 MCR_FN Vec3 limited(Vec3 const& value, real limit) {
@@ -114,13 +122,14 @@ MCR_FN Increments measure_increments(Imu const& imu, ImuErrors const& errors, Im
     Normal4 const second = normals(draws, Stream::imu_noise, 2u * static_cast<unsigned>(tick) + 1u);
     spare = second.c;
     real const root = square_root(tick_period);
-    Vec3 const gyro_noise = (imu.gyro_noise * root) * Vec3{first.a, first.b, first.c};
-    Vec3 const accel_noise = (imu.accel_noise * root) * Vec3{first.d, second.a, second.b};
     Vec3 const turned = limited(angle_B, imu.gyro_rate_max * tick_period);
-    Vec3 const angle = turned + scale(errors.gyro_scale, turned) + cross(errors.gyro_misalign, turned) +
-                       tick_period * (errors.gyro_bias + memory.gyro_walk) + gyro_noise + memory.angle_rest;
-    Vec3 const velocity = velocity_B + scale(errors.accel_scale, velocity_B) + cross(errors.accel_misalign, velocity_B) +
-                          tick_period * (errors.accel_bias + memory.accel_walk) + accel_noise + memory.velocity_rest;
+    Vec3 const gyro_error = fused(errors.gyro_scale, turned, cross(errors.gyro_misalign, turned));
+    Vec3 const gyro_chance = fused(imu.gyro_noise * root, Vec3{first.a, first.b, first.c}, memory.angle_rest);
+    Vec3 const angle = turned + (gyro_error + fused(tick_period, errors.gyro_bias + memory.gyro_walk, gyro_chance));
+    Vec3 const accel_error = fused(errors.accel_scale, velocity_B, cross(errors.accel_misalign, velocity_B));
+    Vec3 const accel_chance = fused(imu.accel_noise * root, Vec3{first.d, second.a, second.b}, memory.velocity_rest);
+    Vec3 const velocity =
+        velocity_B + (accel_error + fused(tick_period, errors.accel_bias + memory.accel_walk, accel_chance));
     Increments const reported{quantised(angle, imu.gyro_quantum), quantised(velocity, imu.accel_quantum)};
     memory.angle_rest = angle - reported.angle_B;
     memory.velocity_rest = velocity - reported.velocity_B;

@@ -86,24 +86,26 @@ MCR_FN Vec3 integrate_increments(Estimate& estimate, NavigationMemory& memory, G
                                  Increments const& increments) {
     Vec3 const spin_B = rotate(estimate.q_BS, (gravity.rotation_rate * tick_period) * gravity.pole_S);
     Vec3 const turn_B = increments.angle_B - spin_B;
-    Quat const q_middle = compose(from_rotation_vector(real(0.5) * turn_B), estimate.q_BS);
-    turn_by(estimate.q_BS, memory.q_rest, turn_B);
+    Quat const q_middle = turn_by(estimate.q_BS, memory.q_rest, turn_B);
     Vec3 const axis_S = rotate_inverse(q_middle, Vec3{real(0), real(0), real(1)});
-    Vec3 const push_S = rotate_inverse(q_middle, increments.velocity_B) + (estimate.thrust_bias * tick_period) * axis_S;
+    Vec3 const push_S = fused(estimate.thrust_bias * tick_period, axis_S, rotate_inverse(q_middle, increments.velocity_B));
     Vec3 const start_S = estimate.velocity_S;
-    Vec3 const middle_S = estimate.position_S + (real(0.5) * tick_period) * start_S;
-    Vec3 const free_S = believed_acceleration(gravity, middle_S, start_S + real(0.5) * push_S);
-    Vec3 const change_S = push_S + tick_period * free_S;
+    Vec3 const middle_S = fused(real(0.5) * tick_period, start_S, estimate.position_S);
+    Vec3 const free_S = believed_acceleration(gravity, middle_S, fused(real(0.5), push_S, start_S));
+    Vec3 const change_S = fused(tick_period, free_S, push_S);
     add_compensated(estimate.velocity_S, memory.velocity_rest, change_S);
-    add_compensated(estimate.position_S, memory.position_rest, tick_period * (start_S + real(0.5) * change_S));
+    add_compensated(estimate.position_S, memory.position_rest, tick_period * fused(real(0.5), change_S, start_S));
     return (real(1) / tick_period) * push_S;
 }
 
-/// Covariance after one tick: P <- Phi P Phi^T + Q with the sparse Phi of the file's head.
+constexpr int covariance_ticks = 5;  ///< [tick] between two steps of the covariance (0.5 s): it is slow beside the state.
+
+/// Covariance after `ticks` ticks, the last of them `tick`: P <- Phi P Phi^T + Q with the sparse Phi of the file's head.
+/// turn: [rad] turned meanwhile.
 MCR_FN void propagate_covariance(NavigationMemory& memory, Navigation const& navigation, Imu const& imu,
                                  Gravity const& gravity, Vec3 const& position_S, Vec3 const& velocity_S, Vec3 const& force_S,
-                                 Vec3 const& axis_S, real turn, int tick) {
-    real const dt = tick_period;
+                                 Vec3 const& axis_S, real turn, int tick, int ticks) {
+    real const dt = seconds(ticks);
     // gravity gradient -GM/r^3 (I - 3 u u^T)
     Vec3 const r = (real(1) / megametre) * from_centre(gravity, position_S);
     real const inverse = real(1) / norm(r);
@@ -284,17 +286,22 @@ struct Verdict {
     real innovation;             // [m]
 };
 
-/// Altimeter update with its gate and policy; `map` is the on-board terrain map.
+/// Altimeter update with its gate and policy; `map` is the on-board terrain map, used where `mapped`.
 MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigation const& navigation,
-                         Altimeter const& altimeter, Terrain const& map, Gravity const& gravity, Range const& range) {
+                         Altimeter const& altimeter, Terrain const& map, Gravity const& gravity, Range const& range,
+                         bool mapped) {
     Vec3 const beam_S = rotate_inverse(estimate.q_BS, altimeter.beam_B);
     Vec3 const up = unit(from_centre(gravity, estimate.position_S));
-    bool const mapped = navigation.gate_policy == GatePolicy::dem_aware;
-    real const level = sphere_distance(gravity, real(0), estimate.position_S, beam_S);
-    real const predicted = select(mapped, ground_distance(map, gravity, estimate.position_S, beam_S), level);
-    // where the map slopes, range also tells of the position along the track: height less slope times way
-    Vec3 const spot_S = from_centre(gravity, estimate.position_S + predicted * beam_S);
-    real const slope = select(mapped, ground_profile(map, gravity.radius * arctangent2(spot_S.x, spot_S.z)).slope, real(0));
+    real predicted, slope;
+    if (mapped) {
+        // where the map slopes, range also tells of the position along the track: height less slope times way
+        predicted = ground_distance(map, gravity, estimate.position_S, beam_S);
+        Vec3 const spot_S = from_centre(gravity, estimate.position_S + predicted * beam_S);
+        slope = ground_profile(map, gravity.radius * arctangent2(spot_S.x, spot_S.z)).slope;
+    } else {
+        predicted = sphere_distance(gravity, real(0), estimate.position_S, beam_S);
+        slope = real(0);
+    }
     Vec3 const normal = up - slope * Vec3{up.z, real(0), -up.x};
     real const cosine = maximum(-dot(beam_S, normal), real(0.1));
     real const slant = maximum(range.distance, real(0));

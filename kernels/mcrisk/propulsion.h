@@ -90,10 +90,10 @@ MCR_FN real differential_torque_max(Cluster const& cluster, real duty) {
     return real(0.5) * real_of(cluster.count) * cluster.thrust * cluster.radius * maximum(amplitude, real(0));
 }
 
-/// Specific impulse of a pulse: falls for short pulses.
-MCR_FN real pulse_isp(Cluster const& cluster, real duty) {
+/// Mass flow for a unit of thrust [s m^-1], 1 / (Isp g0), of a pulse: the specific impulse falls for short pulses.
+MCR_FN real pulse_flow(Cluster const& cluster, real duty) {
     real const on_time = maximum(duty * tick_period, maximum(cluster.pulse_min, real(1e-3)));
-    return cluster.isp * (real(1) - cluster.isp_loss * cluster.pulse_min / on_time);
+    return on_time / (cluster.isp * standard_gravity * (on_time - cluster.isp_loss * cluster.pulse_min));
 }
 
 /// Thrust, torque and mass flow over one truth step.

@@ -128,17 +128,25 @@ MCR_FN Quat select(bool condition, Quat const& yes, Quat const& no) {
 
 MCR_FN bool is_finite(Quat const& q) { return all(is_finite(q.w), is_finite(vector_part(q))); }
 
+constexpr real turn_max = real(1.15);  ///< [rad] about one axis in one step: what turns faster is lost, and stays finite.
+
 /// Turns B by a rotation vector in its own axes: q_BS <- compose(from_rotation_vector(turn), q_BS) as a compensated sum, near
-/// unit length. Plain products in single precision would lose what a slow turn has below the last place of q_BS, the same
-/// at every step: up to 0.25 mrad in ten minutes.
-MCR_FN void turn_by(Quat& q_BS, Quat& rest, Vec3 const& turn) {
-    Quat const step = from_rotation_vector(turn);
-    Vec3 const u = vector_part(step);
-    real const versine = select(step.w > 0, norm_squared(u) / (1 + absolute(step.w)), 1 - step.w);  // 1 - cos(angle / 2)
+/// unit length; returns the attitude half-way. Plain products in single precision would lose what a slow turn has below the
+/// last place of q_BS, the same at every step: up to 0.25 mrad in ten minutes.
+MCR_FN Quat turn_by(Quat& q_BS, Quat& rest, Vec3 const& turn) {
+    real const reach = real(0.5) * turn_max;
+    Quat const half = from_small_rotation_vector(Vec3{clamp(real(0.5) * turn.x, -reach, reach),
+                                                      clamp(real(0.5) * turn.y, -reach, reach),
+                                                      clamp(real(0.5) * turn.z, -reach, reach)});
+    Quat const middle = compose(half, q_BS);
+    // the whole turn: sine 2 c s, and 1 - cosine without cancellation
+    Vec3 const u = (real(2) * half.w) * vector_part(half);
+    real const versine = real(2) * norm_squared(vector_part(half));
     real const excess = real(0.5) * (norm_squared(q_BS) - 1);  // of the length: goes back by a step of Newton's method
     real const keep = 1 - excess;
-    Quat const change = {-fused(excess, step.w, versine), keep * u.x, keep * u.y, keep * u.z};
+    Quat const change = {-fused(excess, real(1) - versine, versine), keep * u.x, keep * u.y, keep * u.z};
     add_compensated(q_BS, rest, multiply(q_BS, change));
+    return middle;
 }
 
 /// q_BS from the axes of B in S components (unit, right-handed).

@@ -23,8 +23,8 @@ MCR_FN real rcs_torque_max(Rcs const& rcs) { return rcs.jets * rcs.thrust * rcs.
 
 /// Signed on-time [s] for a torque asked over one tick: whole multiples of the shortest pulse, at most one tick.
 MCR_FN real rcs_on_time(Rcs const& rcs, real torque) {
-    real const wish = absolute(torque) / rcs_torque_max(rcs) * tick_period;
-    real const pulses = real_of(to_int(wish / rcs.pulse_min + real(0.5), 0, 1000));
+    real const pulses_of_torque = tick_period / (rcs_torque_max(rcs) * rcs.pulse_min);
+    real const pulses = real_of(to_int(absolute(torque) * pulses_of_torque + real(0.5), 0, 1000));
     real const on_time = minimum(pulses * rcs.pulse_min, tick_period);
     return select(torque < real(0), -on_time, on_time);
 }

@@ -6,6 +6,7 @@
 #include "guidance.h"
 #include "imu.h"
 #include "navigation.h"
+#include "pace.h"
 #include "params.h"
 
 namespace mcr {
@@ -29,8 +30,8 @@ struct Truth {
 
 /// What the computer asks of the actuators for one tick.
 struct Command {
-    Vec3 torque_B;               // [N m] of differential duty, if the cluster at full duty gives ring_full
-    real ring_full;              // [N]
+    Vec3 torque_B;               // [N m] of differential duty, if the cluster at full duty gives its nominal thrust
+    real ring_inverse;           // [N^-1] of the cluster at full duty
     Vec3 trim_B;                 // [rad s^-2] learned against steady torque
     Vec3 rcs_time;               // [s] signed on-time of the attitude thrusters
 };
@@ -88,6 +89,7 @@ struct Run {
     World world;
     ImuErrors imu_errors;
     Struck struck;
+    Pace pace;
 };
 
 }  // namespace mcr

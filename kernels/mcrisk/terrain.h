@@ -27,27 +27,36 @@ struct Profile {
     real slope;
 };
 
+/// Whether there is a scarp or a rim; else the ground is a sphere.
+MCR_FN bool has_relief(Terrain const& terrain) {
+    return (terrain.step_height != real(0)) | (terrain.rim_height != real(0));
+}
+
 /// The ground at a point downrange x (arc length) of the site: a smooth step 1 - 3 t^2 + 2 t^3 and a bump (1 - e^2)^2
 /// around its upper edge, as wide outside as the flank and inside as the step.
 MCR_FN Profile ground_profile(Terrain const& terrain, real x) {
+    real const step_inverse = real(1) / terrain.step_width;
+    real const rim_inverse = real(1) / terrain.rim_width;
     real const s = x - terrain.map_shift + terrain.step_range;
-    real const t = clamp(s / terrain.step_width + real(0.5), real(0), real(1));
+    real const t = clamp(s * step_inverse + real(0.5), real(0), real(1));
     real const inward = s + real(0.5) * terrain.step_width;
-    real const width = select(inward < real(0), terrain.rim_width, terrain.step_width);
-    real const e = clamp(inward / width, real(-1), real(1));
+    real const inverse = select(inward < real(0), rim_inverse, step_inverse);
+    real const e = clamp(inward * inverse, real(-1), real(1));
     real const bump = real(1) - e * e;
     return Profile{terrain.height_error + terrain.step_height * (real(1) - t * t * (real(3) - real(2) * t)) +
                        terrain.rim_height * bump * bump,
-                   real(-6) * terrain.step_height * t * (real(1) - t) / terrain.step_width -
-                       real(4) * terrain.rim_height * e * bump / width};
+                   real(-6) * terrain.step_height * t * (real(1) - t) * step_inverse -
+                       real(4) * terrain.rim_height * e * bump * inverse};
 }
 
 MCR_FN real ground_height(Terrain const& terrain, real x) { return ground_profile(terrain, x).height; }
 
-/// Height above the ground under a position.
-MCR_FN real ground_clearance(Terrain const& terrain, Gravity const& gravity, Vec3 const& position_S) {
-    real const arc = gravity.radius * arctangent2(position_S.x, position_S.z + gravity.radius);
-    return sphere_height(gravity.radius, position_S) - ground_height(terrain, arc);
+/// Height above the ground under a position. `relief`: not false where has_relief(terrain).
+MCR_FN real ground_clearance(Terrain const& terrain, Gravity const& gravity, Vec3 const& position_S, bool relief) {
+    real const height = sphere_height(gravity.radius, position_S);
+    real ground = terrain.height_error;
+    if (relief) ground = ground_height(terrain, gravity.radius * arctangent2(position_S.x, position_S.z + gravity.radius));
+    return height - ground;
 }
 
 /// Distance along a ray to the sphere of radius `gravity.radius + height`; -1 if it misses.
@@ -85,6 +94,14 @@ MCR_FN real ground_distance(Terrain const& terrain, Gravity const& gravity, Vec3
     }
     bool const hits = sphere_distance(gravity, lowest, position_S, ray_S) > real(0);
     return select(hits, distance, real(-1));
+}
+
+/// The same without search where the ground has no relief. `relief`: not false where has_relief(terrain).
+MCR_FN real ground_distance(Terrain const& terrain, Gravity const& gravity, Vec3 const& position_S, Vec3 const& ray_S,
+                            bool relief) {
+    real const level = sphere_distance(gravity, terrain.height_error, position_S, ray_S);
+    if (!relief) return level;
+    return select(has_relief(terrain), ground_distance(terrain, gravity, position_S, ray_S), level);
 }
 
 }  // namespace mcr

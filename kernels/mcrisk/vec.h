@@ -21,6 +21,11 @@ MCR_FN Vec3 fused(real s, Vec3 const& a, Vec3 const& b) {
     return {fused(s, a.x, b.x), fused(s, a.y, b.y), fused(s, a.z, b.z)};
 }
 
+/// a b + c component by component, each rounded once.
+MCR_FN Vec3 fused(Vec3 const& a, Vec3 const& b, Vec3 const& c) {
+    return {fused(a.x, b.x, c.x), fused(a.y, b.y, c.y), fused(a.z, b.z, c.z)};
+}
+
 MCR_FN real dot(Vec3 const& a, Vec3 const& b) { return fused(a.z, b.z, fused(a.y, b.y, a.x * b.x)); }
 
 /// a x b; products are rounded one by one, so that a x a is exactly zero and a x b = -(b x a).

@@ -22,8 +22,8 @@ struct MassProperties {
 
 /// Mass properties with the fraction `full` (0 to 1) of the propellant at ignition still on board.
 MCR_FN MassProperties mass_properties(Vehicle const& vehicle, real full) {
-    return MassProperties{vehicle.cg_dry_B + full * (vehicle.cg_full_B - vehicle.cg_dry_B),
-                          vehicle.inertia_dry + full * (vehicle.inertia_full - vehicle.inertia_dry)};
+    return MassProperties{fused(full, vehicle.cg_full_B - vehicle.cg_dry_B, vehicle.cg_dry_B),
+                          fused(full, vehicle.inertia_full - vehicle.inertia_dry, vehicle.inertia_dry)};
 }
 
 }  // namespace mcr

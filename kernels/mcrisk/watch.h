@@ -36,15 +36,15 @@ MCR_FN bool is_finite(State const& state) {
                is_finite(truth.omega_BN_B), is_finite(state.guidance.trim));
 }
 
-/// One tick of watching; sets `ended` at contact.
-MCR_FN void watch(Params const& params, Run const& run, State& state, int tick) {
+/// One tick of watching; sets `ended` at contact. `relief`: not false where the run's ground has any.
+MCR_FN void watch(Params const& params, Run const& run, State& state, int tick, bool relief) {
     Truth& truth = state.truth;
     Events& events = state.events;
     World const& world = run.world;
     GuidanceMemory const& guidance = state.guidance;
     real const feet = world.touchdown.cg_height;
     real const before = truth.clearance;
-    real const now = ground_clearance(world.terrain, world.gravity, truth.position_S) - feet;
+    real const now = ground_clearance(world.terrain, world.gravity, truth.position_S, relief) - feet;
     real const believed = sphere_height(world.gravity.radius, state.estimate.position_S) - params.world.touchdown.cg_height;
     real const speed = norm(truth.velocity_S);
     truth.clearance = now;

@@ -9,7 +9,6 @@ CMake, the tests and `scripts/check` all ask here, so that a flag that decides b
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib.util
 import os
@@ -139,6 +138,8 @@ def _first(names: tuple[str, ...]) -> str | None:
 
 
 def _main() -> None:
+    import argparse  # not for those who only ask for variants
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--compiler", metavar="FOLDER", type=Path)

@@ -81,8 +81,8 @@ def bench(
     ] = None,
     seconds: Annotated[str, typer.Option(metavar="S", help="Time for each mission and library.")] = "6",
     sets: Sets = None,
-    all_cores: Annotated[
-        bool, typer.Option("--all-cores", help="Measure campaigns on one core and on all of them, too.")
+    full: Annotated[
+        bool, typer.Option("--full", help="Measure batches of 16 to 4096 runs, and campaigns on one core and all, too.")
     ] = False,
     write: Annotated[
         str | None, typer.Option(metavar="PAGE.md", help="Write the table into this page, between its bench marks.")
@@ -100,18 +100,20 @@ def bench(
         pages.block(Path(write), "bench")
     typed = shlex.join(["mcrisk", *sys.argv[1:]])
     answers: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
     for campaign in campaigns:
-        together = measuring.scaling(campaign, wanted) if all_cores else None
         own = measuring.bench(campaign, wanted, tell)
+        more = [measuring.sizes(campaign, wanted), measuring.scaling(campaign, wanted)] if full else []
         answers += own
+        others += more
         if as_json:
-            for answer in [together, *own] if together else own:
+            for answer in [*own, *more]:
                 print(json.dumps(answer, allow_nan=False), flush=True)
         else:
             from mcrisk.sheet import show_speed
 
-            show_speed(own, together, console())
+            show_speed(own, more, console())
     if not as_json:
         tell(measuring.summary(answers, typed))
     if write is not None:
-        pages.write_block(Path(write), "bench", measuring.markdown(answers, typed))
+        pages.write_block(Path(write), "bench", measuring.markdown(answers, others, typed))

@@ -91,7 +91,7 @@ def test_the_table_shows_every_figure_with_its_spread():
     """As the README has it; the sentence before it says where, when and how."""
     facts = {"core_share": 0.98, **bench.facts()}
     answer = bench.figures("m", "g++ 12.2.0 x86-64-v4", ROUNDS, 10e6) | facts
-    sentence, _, *table = bench.markdown([answer], "mcrisk bench m").splitlines()
+    sentence, _, *table = bench.markdown([answer], [], "mcrisk bench m").splitlines()
 
     assert table[-1] == (
         "| m | g++ 12.2.0 x86-64-v4 | 1000 (900 to 1200) | 100 | 10.0 (3.0 to 12.0) | 10.0 | 90 GFLOP/s | "
@@ -100,6 +100,18 @@ def test_the_table_shows_every_figure_with_its_spread():
     assert {line.count("|") for line in table} == {len(bench.HEADER) + 2}
     for part in (bench.device(), "`mcrisk bench m`", facts["date"], facts["kernel_digest"][:8], "98 %"):
         assert part in sentence
+
+
+def test_batches_of_every_size_fly_the_same_runs(monkeypatch):
+    """The page tells the rate of each size, and the slowest beside the fastest."""
+    monkeypatch.setattr(bench, "SIZES", (16, 32))
+    found = bench.sizes(state([load("generic_small")]), 1e-3)
+    (sentence,) = bench.sentences([found])
+
+    assert found["rounds"] == 2
+    assert 0 < found["flatness"] <= 1
+    assert sentence.startswith("generic_small: batches of 16, 32 runs fly at ")
+    assert f"{found['descents_per_s_batch_32']:.0f} descents/s" in sentence
 
 
 def test_a_measurement_flies_whole_tiles_of_the_same_runs_in_every_round():

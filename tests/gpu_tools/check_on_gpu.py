@@ -1,10 +1,11 @@
-"""Everything that only a GPU can show, in one JSON file: tests, bits against the CPU, memory errors, speed.
+"""Everything that only a GPU can show, in one JSON file: speed, tests, memory errors, bits against the CPU.
 
     python tests/gpu_tools/check_on_gpu.py --pack FOLDER      anywhere: the Params of every shipped mission, as files
     python tests/gpu_tools/check_on_gpu.py --out result.json [--params FOLDER] [--runs N] [--seconds S]
 
 Needs numpy, cupy, NVRTC and, for the tests, pytest. Without an installed CPU library one is built here.
-The JSON is rewritten after every step, so that a time limit loses one step at most.
+The JSON is rewritten after every step, so that a time limit loses one step at most. The bits come last and take what
+time is left: slices of all missions in turn.
 """
 
 from __future__ import annotations
@@ -12,78 +13,103 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
+import gpu_speed  # noqa: E402
 import numpy as np  # noqa: E402
+from gpu_speed import SEED  # noqa: E402
 from workshop import Fly, Records, Workshop, difference, missions  # noqa: E402
 
-from mcrisk.backends import Piece, build, gpu, nvrtc  # noqa: E402
+from mcrisk.backends import build, gpu, nvrtc  # noqa: E402
 from mcrisk.errors import InfrastructureError  # noqa: E402
 from mcrisk.native import kernel_digest  # noqa: E402
 from mcrisk.schema import load_schema  # noqa: E402
-from mcrisk.tally import tally  # noqa: E402
 
-SEED = 20261122
 CHUNK = 2048  # [run] of CPU work per thread at a time
+SLICE = 1 << 14  # [run] of one mission compared at a time
+LONGEST = "hakuto_r_m2_as_designed"  # whose campaign is measured from end to end
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """0 if everything that could be checked is right."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pack", type=Path, metavar="FOLDER")
     parser.add_argument("--params", type=Path, metavar="FOLDER", help="read Params from files made by --pack")
     parser.add_argument("--out", type=Path, default=Path("gpu-check.json"))
-    parser.add_argument("--runs", type=int, default=100_000, help="runs of each mission compared bit by bit")
-    parser.add_argument("--seconds", type=float, default=1e9, help="no new mission is begun after this time")
-    given = parser.parse_args()
+    parser.add_argument("--runs", type=int, default=160_000, help="runs of each mission compared bit by bit")
+    parser.add_argument("--most", type=int, default=1 << 20, help="runs of the launches that are timed")
+    parser.add_argument("--seconds", type=float, default=440.0, help="no step is begun after this time")
+    given = parser.parse_args(arguments)
     if given.pack:
         given.pack.mkdir(parents=True, exist_ok=True)
         for name, params in missions().items():
             (given.pack / f"{name}.params").write_bytes(params)
         return 0
-    blocks = missions()
-    if given.params:
-        blocks = {path.stem: path.read_bytes() for path in sorted(given.params.glob("*.params"))}
-    report: dict[str, Any] = {"kernel_digest": kernel_digest(), "complete": False}
-
-    def keep(name: str, value: Any) -> None:
-        report[name] = value
-        given.out.write_text(json.dumps(report, indent=1) + "\n")
-        print(f"{name}: {json.dumps(value)}", flush=True)
-
+    blocks = missions() if not given.params else read(given.params)
+    now = datetime.now(UTC).strftime("%Y-%m-%d")
+    report: dict[str, Any] = {"date": now, "kernel_digest": kernel_digest(), "complete": False}
     start = time.monotonic()
+
+    def keep(name: str, make: Callable[[], Any]) -> None:
+        """A step and its result; what it raises is a result too."""
+        if time.monotonic() - start > given.seconds:
+            return
+        begun = time.monotonic()
+        try:
+            report[name] = make()
+        except Exception as error:
+            report[name] = {"failed": f"{type(error).__name__}: {error}"}
+        report.setdefault("took_s", {})[name] = round(time.monotonic() - begun, 3)
+        given.out.write_text(json.dumps(report, indent=1) + "\n")
+        print(f"{name}: {json.dumps(report[name])}", flush=True)
+
     if missing := gpu.absence():
-        keep("absence", str(missing))
+        keep("absence", lambda: str(missing))
         return 1
+    first = next(iter(blocks.values()))
+    keep("starts", lambda: gpu_speed.starts(first))
     backend = gpu.GpuBackend()
-    keep("device", facts(backend))
-    backend.run(next(iter(blocks.values())), SEED, 0, 1)  # first launch: module loading is not speed
-    keep("speed", [speed(backend, name, params) for name, params in blocks.items()])
-    keep("sums", [sums(backend, pieces) for pieces in bundles(next(iter(blocks.values())))])
-    compared: list[dict[str, Any]] = []
-    cpu = cpu_fly()
-    for name, params in blocks.items():
-        if time.monotonic() - start < given.seconds:
-            compared.append(compare(backend, cpu, name, params, given.runs))
-            keep("bits", compared)
-    keep("sanitizer", sanitizer(blocks))
-    keep("tests", tests())
-    right = all(not row["difference"] for row in compared) and len(compared) == len(blocks)
-    right &= all(row["right"] for row in report["sums"])
-    right &= report["tests"]["returncode"] in (0, None) and report["sanitizer"].get("returncode") in (0, None)
-    report["complete"] = True
-    keep("ok", bool(right))
-    return 0 if right else 1
+    keep("device", lambda: facts(backend))
+    backend.run(first, SEED, 0, 1)  # first launch: module loading is not speed
+    keep("speed", lambda: [gpu_speed.speed(backend, *pair, given.most) for pair in blocks.items()])
+    keep("variants", lambda: gpu_speed.variants(backend, blocks.get(LONGEST, first), given.most))
+    keep("sums", lambda: gpu_speed.bundles(backend, first, given.most))
+    keep("end_to_end", lambda: gpu_speed.end_to_end(LONGEST, given.most))
+    keep("sanitizer", lambda: [sanitizer(first, tool) for tool in ("memcheck", "initcheck")])
+    keep("tests", tests)
+    left = given.seconds - (time.monotonic() - start)
+    keep("bits", lambda: compare(backend, cpu_fly(), blocks, given.runs, left))
+    report["complete"] = "bits" in report and all(row["runs"] >= given.runs for row in report["bits"])
+    keep("ok", lambda: right(report))
+    return 0 if report.get("ok") else 1
+
+
+def right(report: dict[str, Any]) -> bool:
+    """Whether nothing that was done shows a mistake."""
+    wrong = [name for name, found in report.items() if isinstance(found, dict) and "failed" in found]
+    wrong += [row["mission"] for row in report.get("bits", ()) if row["difference"]]
+    wrong += ["sums" for row in report.get("sums", ()) if not row["right"]]
+    wrong += [row["check"] for row in report.get("sanitizer", ()) if row.get("returncode") not in (0, None)]
+    return not wrong and report.get("tests", {}).get("returncode") in (0, None)
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """Params by mission, as `--pack` wrote them."""
+    return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.params"))}
 
 
 def facts(backend: gpu.GpuBackend) -> dict[str, Any]:
@@ -93,6 +119,8 @@ def facts(backend: gpu.GpuBackend) -> dict[str, Any]:
     descend = backend._kernels["descend"]
     return {
         "describe": backend.describe(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
         "driver": cupy.cuda.runtime.driverGetVersion(),
         "cupy": cupy.__version__,
         "nvrtc": nvrtc.load().version,
@@ -100,43 +128,6 @@ def facts(backend: gpu.GpuBackend) -> dict[str, Any]:
         "loaded": {"registers": descend.num_regs, "local_bytes": descend.local_size_bytes},
         "multiprocessors": backend._device.attributes.get("MultiProcessorCount"),
         "clock_kHz": backend._device.attributes.get("ClockRate"),
-    }
-
-
-def speed(backend: gpu.GpuBackend, name: str, params: bytes) -> dict[str, Any]:
-    """Runs per second, copies included, and simulated flight time of one mission; sizes double until a second."""
-    count, elapsed = 1 << 15, 0.0
-    while elapsed < 1.0 and count < 1 << 20:
-        count *= 2
-        begun = time.perf_counter()
-        records = backend.run(params, SEED, 0, count)
-        elapsed = time.perf_counter() - begun
-    flown = records["flight_time"][records["contact"] == 1]
-    mean = float(flown.mean()) if len(flown) else None
-    return {"mission": name, "runs": count, "seconds": elapsed, "runs_per_s": count / elapsed, "flight_time_mean": mean}
-
-
-def bundles(params: bytes) -> list[list[Piece]]:
-    """A large batch, and many small cases."""
-    many = [[Piece(params, 1000 * place, 200) for place in range(count)] for count in (1, 32, 256)]
-    return [[Piece(params, 0, 1 << 20)], *many]
-
-
-def sums(backend: gpu.GpuBackend, pieces: list[Piece]) -> dict[str, Any]:
-    """Runs per second of pieces that are flown and summed together, and whether the sums are those of the records."""
-    begun = time.perf_counter()
-    found = backend.sums(pieces, SEED, "none")
-    middle = time.perf_counter()
-    records = backend.run(pieces[-1].params, SEED, pieces[-1].first, pieces[-1].count)
-    alone = time.perf_counter() - middle
-    runs = sum(piece.count for piece in pieces)
-    return {
-        "pieces": len(pieces),
-        "runs": runs,
-        "runs_per_s": runs / (middle - begun),
-        "seconds": middle - begun,
-        "records_of_the_last_alone_s": alone,
-        "right": found[-1].tally == tally(records, pieces[-1].first),
     }
 
 
@@ -161,41 +152,42 @@ def cpu_fly() -> Fly:
     return on_all_cores
 
 
-def compare(backend: gpu.GpuBackend, cpu: Fly, name: str, params: bytes, runs: int) -> dict[str, Any]:
-    """Bits of one mission on both devices, across the 32-bit boundary of the run number."""
-    first = (1 << 32) - runs // 2
-    begun = time.perf_counter()
-    actual = backend.run(params, SEED, first, runs)
-    middle = time.perf_counter()
-    expected = cpu(params, SEED, first, runs)
-    outcomes = {
-        member: int((expected["outcome"] == value).sum())
-        for member, value in load_schema().enums["Outcome"].members.items()
-    }
-    return {
-        "mission": name,
-        "runs": runs,
-        "difference": difference(expected, actual),
-        "outcomes": {member: count for member, count in outcomes.items() if count},
-        "gpu_s": middle - begun,
-        "cpu_s": time.perf_counter() - middle,
-    }
+def compare(
+    backend: gpu.GpuBackend, cpu: Fly, blocks: dict[str, bytes], runs: int, seconds: float
+) -> list[dict[str, Any]]:
+    """Bits of every mission on both devices, across the 32-bit boundary of the run number, until the time is over."""
+    first, begun = (1 << 32) - runs // 2, time.monotonic()
+    rows = {name: {"mission": name, "runs": 0, "difference": "", "outcomes": Counter[str]()} for name in blocks}
+    names = {value: name for name, value in load_schema().enums["Outcome"].members.items()}
+    for done in range(0, runs, SLICE):
+        for name, params in blocks.items():
+            if time.monotonic() - begun > seconds:
+                return list(rows.values())
+            count, row = min(SLICE, runs - done), rows[name]
+            actual = backend.run(params, SEED, first + done, count)
+            expected = cpu(params, SEED, first + done, count)
+            row["runs"] += count
+            row["difference"] = row["difference"] or difference(expected, actual)
+            row["outcomes"] += Counter(names[int(value)] for value in expected["outcome"])
+    return list(rows.values())
 
 
-def sanitizer(blocks: dict[str, bytes]) -> dict[str, Any]:
-    """compute-sanitizer's memcheck over a few hundred runs, where the tool is installed."""
+def sanitizer(params: bytes, check: str) -> dict[str, Any]:
+    """One check of compute-sanitizer over a few hundred runs and their sums, where the tool is installed."""
     tool = shutil.which("compute-sanitizer") or shutil.which("compute-sanitizer", path="/usr/local/cuda/bin")
     if tool is None:
-        return {"tool": None}
+        return {"check": check, "tool": None}
     with tempfile.TemporaryDirectory() as folder:
         block = Path(folder) / "params"
-        block.write_bytes(next(iter(blocks.values())))
-        text = "import sys, pathlib; from mcrisk.backends.gpu import GpuBackend; "
-        text += "GpuBackend().run(pathlib.Path(sys.argv[1]).read_bytes(), 1, 0, 300)"
-        command = [tool, "--error-exitcode", "9", sys.executable, "-c", text, str(block)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
-    return {"tool": tool, "returncode": done.returncode, "tail": (done.stdout + done.stderr)[-1500:]}
+        block.write_bytes(params)
+        text = "import sys, pathlib; from mcrisk.backends import Piece; from mcrisk.backends.gpu import GpuBackend; "
+        text += "GpuBackend().sums([Piece(pathlib.Path(sys.argv[1]).read_bytes(), 0, 300)], 1, 'all')"
+        command = [tool, "--tool", check, "--error-exitcode", "9", sys.executable, "-c", text, str(block)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=ROOT, env=gpu_speed.environment()
+        )
+    told = (done.stdout + done.stderr)[-1500:]
+    return {"check": check, "tool": tool, "returncode": done.returncode, "tail": told}
 
 
 def tests() -> dict[str, Any]:

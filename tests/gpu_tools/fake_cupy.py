@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 import types
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -96,6 +97,16 @@ class Stream:
         self.owner.check()
 
 
+class Event:
+    """A mark in a stream."""
+
+    def record(self, stream: Stream) -> None:
+        self.time = time.perf_counter()
+
+    def synchronize(self) -> None:
+        pass
+
+
 class FakeCupy(types.ModuleType):
     """One device.
 
@@ -124,7 +135,10 @@ class FakeCupy(types.ModuleType):
             getDeviceProperties=lambda device: {"name": b"Fake", "totalGlobalMem": 1 << 34},
             deviceSynchronize=self.check,
         )
-        self.cuda = types.SimpleNamespace(runtime=runtime, Device=Device, Stream=self.make_stream)
+        self.cuda = types.SimpleNamespace(
+            runtime=runtime, Device=Device, Stream=self.make_stream, Event=Event,
+            get_elapsed_time=lambda begun, ended: 1e3 * (ended.time - begun.time),
+        )  # fmt: skip
 
     def make_stream(self, non_blocking: bool) -> Stream:
         assert non_blocking
@@ -152,8 +166,10 @@ class FakeCupy(types.ModuleType):
         """The kernels given at the start, whatever the path holds; each later one is the module of several cases."""
         self.check()
         self.modules += 1
-        which = self.module if self.modules == 1 else self.several
-        return types.SimpleNamespace(get_function=lambda name: self.kernel(name, which))
+        several = self.several
+        if self.modules == 1 or several is None:
+            return types.SimpleNamespace(get_function=self.kernel)
+        return types.SimpleNamespace(get_function=lambda name: self.kernel(name, several))
 
     def kernel(self, name: str, module: Kernels | None = None) -> Any:
         """A kernel that is launched by calling it."""

@@ -30,7 +30,7 @@ faults.altimeter_offset_size = 100;
 Struck const struck{0, never, never, never_, lost, offset, 0};
 Altimeter const altimeter = altimeter_of(health, albedo, noise, fraction, bias, scale, dropout);
 Range const range = measure_range(altimeter, level(), moon(), faults, struck, position_S, q_BS,
-                                  make_draws(9, static_cast<uint64>(run)), tick);
+                                  make_draws(9, static_cast<uint64>(run)), tick, false);
 """
 
 

@@ -1,17 +1,26 @@
-"""The GPU kernel compiles without a GPU, within its registers."""
+"""The GPU kernel compiles without a GPU, within its registers and the instructions recorded."""
 
 from __future__ import annotations
 
-import itertools
+import doctest
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+import sass
 
 from mcrisk.backends import nvrtc
 from mcrisk.errors import InfrastructureError
 from mcrisk.native import kernel_folder
 from mcrisk.schema import load_schema
 
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")  # Ampere, Hopper, Blackwell, consumer Blackwell
 REGISTERS_MAX = 168  # [] per thread: three blocks of 128 threads on each multiprocessor
+RECORDED = Path(__file__).with_name("sass.json")
+GROWTH = 0.05
+REFRESH = "if that is meant, record it: MCRISK_SASS=write ./scripts/test tests/kernels/test_cuda_compiles.py"
 
 
 def options() -> list[str]:
@@ -19,24 +28,62 @@ def options() -> list[str]:
     return [f"-DMCR_PARAMS_BYTES={load_schema().params_bytes(4)}"]
 
 
-SLOW = [
-    pytest.param(architecture, several, marks=pytest.mark.slow)
-    for architecture, several in (("sm_80", True), *itertools.product(("sm_100", "sm_120"), (False, True)))
-]
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """CUBIN file and usage of every architecture."""
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(os.cpu_count()) as pool:
+        patch.setenv("MCRISK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        source = nvrtc.read_source(kernel_folder())
+        made = pool.map(lambda one: nvrtc.cached_cubin(source, one, options()), ARCHITECTURES)
+        return dict(zip(ARCHITECTURES, made, strict=True))
 
 
-@pytest.mark.parametrize(("architecture", "several"), [("sm_80", False), ("sm_90", False), ("sm_90", True), *SLOW])
-def test_the_kernels_fit_the_registers_of_every_gpu(architecture, several, monkeypatch, tmp_path_factory):
-    """From the ptxas lines of the NVRTC log: Ampere, Hopper, Blackwell, consumer Blackwell; one case and several."""
-    monkeypatch.setenv("MCRISK_CACHE", str(tmp_path_factory.mktemp("cache")))
-    cubin, usage = nvrtc.cached_cubin(
-        nvrtc.read_source(kernel_folder()), architecture, [*options(), *["-DMCR_SEVERAL"] * several]
-    )
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_kernel_fits_the_registers_of_every_gpu(architecture, built):
+    """From the ptxas lines of the NVRTC log."""
+    cubin, usage = built[architecture]
 
     assert cubin.read_bytes().startswith(b"\x7fELF")
     assert usage.registers <= REGISTERS_MAX
     assert usage.spill_stores == 0
     assert usage.spill_loads == 0
+
+
+OTHERS = [pytest.param(one, marks=pytest.mark.slow) for one in ARCHITECTURES if one != "sm_90"]
+
+
+@pytest.mark.parametrize("architecture", ["sm_90", *OTHERS])
+def test_the_kernel_of_several_cases_fits_them_too(architecture):
+    """Spills of a few words would be bearable, a lower occupancy would not."""
+    usage = nvrtc.load().compile(nvrtc.read_source(kernel_folder()), architecture, [*options(), "-DMCR_SEVERAL"]).usage
+
+    assert usage is not None and usage.registers <= REGISTERS_MAX
+    assert usage.spill_stores <= 64
+    assert usage.spill_loads <= 128
+
+
+def test_the_loop_over_ticks_has_no_more_instructions_than_recorded(built):
+    """In the SASS of every architecture, within 5 %: the model does not become dearer on a GPU unnoticed."""
+    if sass.disassembler() is None:
+        pytest.skip("nvdisasm is not installed")
+    loops = {architecture: sass.loop_of(sass.listing(cubin)) for architecture, (cubin, _) in built.items()}
+    found = {architecture: len(loop) for architecture, loop in loops.items()}
+    if os.environ.get("MCRISK_SASS") == "write":
+        version = ".".join(map(str, nvrtc.load().version))
+        RECORDED.write_text(json.dumps({"nvrtc": version, "instructions": found}, indent=1) + "\n")
+    recorded = json.loads(RECORDED.read_text())
+
+    assert found.keys() == recorded["instructions"].keys(), REFRESH
+    for architecture, expected in recorded["instructions"].items():
+        growth = found[architecture] / expected - 1
+        told = f"{architecture}: {found[architecture]} instructions, {100 * growth:+.1f} % of those of NVRTC"
+        assert growth <= GROWTH, f"{told} {recorded['nvrtc']}; {REFRESH}"
+        assert sum(opcode.startswith(("FFMA", "FMUL", "FADD")) for opcode in loops[architecture]) > expected / 3
+
+
+def test_examples_of_the_listing_are_true():
+    """A loop is found from its label to its jump."""
+    assert doctest.testmod(sass).failed == 0
 
 
 def test_a_wrong_layout_fails_the_build_in_words():

@@ -99,7 +99,7 @@ def grow(probe):
     imu.gyro_bias = gyro_bias;
     imu.accel_noise = accel_noise;
     for (int tick = 0; tick < ticks; ++tick)
-        propagate_covariance(memory, navigation, imu, moon(gm), position_S, velocity_S, force_S, axis_S, 0, tick);
+        propagate_covariance(memory, navigation, imu, moon(gm), position_S, velocity_S, force_S, axis_S, 0, tick, 1);
     """
     arguments = (
         "Channels channels, real gm, Vec3 position_S, Vec3 velocity_S, Vec3 force_S, Vec3 axis_S, real gyro_noise, "
@@ -215,7 +215,8 @@ def test_strapdown_repeats_the_truth_from_perfect_increments(probe):
     for (int tick = 0; tick < 6000; ++tick) {
         truth.angle_B = truth.velocity_B = Vec3{0, 0, 0};
         for (int index = 0; index < 2; ++index)
-            propagate(world, Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick, index, 2);
+            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick,
+                      index, 2);
         integrate_increments(estimate, memory, world.gravity, Increments{truth.angle_B, truth.velocity_B});
     }
     """
@@ -354,7 +355,7 @@ def test_the_filter_settles_at_the_solution_of_the_riccati_equation(probe):
     imu.accel_noise = walk;
     for (int tick = 0; tick < 2000; ++tick) {
         Vec3 const zero{0, 0, 0};
-        propagate_covariance(memory, Navigation{}, imu, moon(0), zero, zero, zero, Vec3{0, 0, 1}, 0, tick);
+        propagate_covariance(memory, Navigation{}, imu, moon(0), zero, zero, zero, Vec3{0, 0, 1}, 0, tick, 1);
         update(estimate, memory, Scalar{0, 1, 0, 0, 0, 0, 0, noise, 0}, noise, 0, true);
         update(estimate, memory, Scalar{0, 0, 0, 0, 1, 0, 0, noise, 0}, noise, 0, true);
     }
@@ -389,7 +390,8 @@ def use_range(probe):
     Altimeter const altimeter = altimeter_of(beam_B, noise, 0);
     Estimate estimate = estimate_of(position_S, Vec3{0, 0, 0}, identity());
     NavigationMemory memory = memory_of(channels);
-    Verdict const verdict = use_range(estimate, memory, navigation, altimeter, level(), gravity, Range{1, distance});
+    Verdict const verdict =
+        use_range(estimate, memory, navigation, altimeter, level(), gravity, Range{1, distance}, false);
     real const height = sphere_height(gravity.radius, estimate.position_S);
     real const predicted = sphere_distance(gravity, 0, estimate.position_S, beam_B);
     """
@@ -490,7 +492,7 @@ def test_a_mapped_slope_ties_range_to_the_position_along_the_track(probe):
     Navigation navigation = navigation_of(GatePolicy::dem_aware, 5);
     navigation.map_sigma = 0;
     Verdict const verdict = use_range(estimate, memory, navigation, altimeter_of(down, real(0.1), 0), map, gravity,
-                                      Range{1, 3000 + error});
+                                      Range{1, 3000 + error}, true);
     """
     fix = probe(
         "navigation.h", ["verdict.used", "estimate.position_S"], "Channels channels, real error", preamble=PARTS,
@@ -689,12 +691,12 @@ MCR_FN Flight fly(GatePolicy policy, real gate_sigma, int run) {
         estimate.velocity_S = estimate.velocity_S + tick_period * push;
         propagate_covariance(memory, navigation, imu, gravity, estimate.position_S, estimate.velocity_S,
                              Vec3{0, 0, real(1.62)},
-                             Vec3{0, 0, 1}, 0, tick);
+                             Vec3{0, 0, 1}, 0, tick, 1);
         real const distance = ground_distance(terrain, gravity, position_S, Vec3{0, 0, -1}) +
                               10 * normals(draws, Stream::altimeter, tick).a;
         if (tick == 590) flight.before = estimate.position_S.z + (mapped ? real(0) : real(3000)) - position_S.z;
         Verdict const verdict = use_range(estimate, memory, navigation, altimeter, mapped ? map : level(), gravity,
-                                          Range{1, distance});
+                                          Range{1, distance}, mapped);
         flight.rejected += verdict.used == -1;
         flight.accepted_after += (verdict.used == 1) & (tick > 610);
     }
@@ -817,18 +819,22 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
         truth.omega_BN_B = Vec3{0, braking ? real(0.00147667) : slewing ? real(0.0870) : real(0), 0};
         truth.angle_B = truth.velocity_B = Vec3{0, 0, 0};
         for (int index = 0; index < 2; ++index)
-            propagate(world, Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick, index, 2);
-        truth.clearance = ground_clearance(world.terrain, world.gravity, truth.position_S);
+            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick,
+                      index, 2);
+        truth.clearance = ground_clearance(world.terrain, world.gravity, truth.position_S, false);
         real spare;
         Increments const increments =
             measure_increments(imu, errors, unit_memory, truth.angle_B, truth.velocity_B, draws, tick, spare);
         Vec3 const force_S = integrate_increments(estimate, memory, world.gravity, increments);
-        propagate_covariance(memory, navigation, imu, world.gravity, estimate.position_S, estimate.velocity_S, force_S,
-                             rotate_inverse(estimate.q_BS, Vec3{0, 0, 1}), norm(increments.angle_B), tick);
+        int const ticks = tick > 0 ? covariance_ticks : 1;
+        if (tick % covariance_ticks == 0)
+            propagate_covariance(memory, navigation, imu, world.gravity, estimate.position_S, estimate.velocity_S,
+                                 force_S, rotate_inverse(estimate.q_BS, Vec3{0, 0, 1}),
+                                 real_of(ticks) * norm(increments.angle_B), tick, ticks);
         if (tick % 2 == 0) {
             Range const range = measure_range(world.altimeter, world.terrain, world.gravity, Faults{}, Struck{},
-                                              truth.position_S, truth.q_BS, draws, tick);
-            use_range(estimate, memory, navigation, nominal, level(), world.gravity, range);
+                                              truth.position_S, truth.q_BS, draws, tick, false);
+            use_range(estimate, memory, navigation, nominal, level(), world.gravity, range, false);
             BeamSpeeds const speeds = measure_speeds(world.velocimeter, Struck{}, truth.clearance, truth.velocity_S,
                                                      truth.q_BS, draws, tick);
             use_speeds(estimate, memory, navigation, world.velocimeter, speeds);

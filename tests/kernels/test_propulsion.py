@@ -35,7 +35,7 @@ MCR_FN Truth flown(Engine const& main, real gravity, real misalign, Vec3 const& 
         asked.throttle = tick < cutoff ? real(1) : real(0);
         asked.duty = duty;
         for (int index = 0; index < count; ++index)
-            propagate(world, struck, truth, asked, Command{}, tick, index, count);
+            propagate(world, pace_of(world, count), struck, truth, asked, Command{}, tick, index, count);
     }
     return truth;
 }
@@ -128,7 +128,7 @@ def pulses(probe):
         "allowed_duty(cluster_of(engines), duty)",
         "pulse_overlap(duty, index, count)",
         "differential_torque_max(cluster_of(engines), duty)",
-        "pulse_isp(cluster_of(engines), duty)",
+        "1 / (pulse_flow(cluster_of(engines), duty) * standard_gravity)",
         "mean_duty(duty)",
     ]
     names = ("allowed", "overlap", "torque", "isp", "mean")
@@ -229,7 +229,8 @@ def test_a_gravity_turn_follows_its_closed_form(probe):
             Vec3 const start_S = truth.velocity_S;
             Vec3 const back_S = -unit(start_S + real(0.5) * slope);  // thrust axis at the middle of the step
             truth.q_BS = from_axes(cross(Vec3{0, 1, 0}, back_S), Vec3{0, 1, 0}, back_S);
-            propagate(world, Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, k / 2, k % 2, 2);
+            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, k / 2,
+                      k % 2, 2);
             slope = truth.velocity_S - start_S;
         }
         return truth.velocity_S;
@@ -255,8 +256,9 @@ def test_a_gravity_turn_follows_its_closed_form(probe):
 def test_lag_gives_the_mean_and_the_end_of_an_exponential(probe):
     """d F/dt = (wanted - F)/tau over a step: end and mean of the closed form, for any ratio of step and tau."""
     lag = probe(
-        "dynamics.h", "lagged(now, wanted, tau, step)", "real now, real wanted, real tau, real step", real="double"
-    )
+        "dynamics.h", "lagged(now, wanted, lag_of(tau, step).decay, lag_of(tau, step).mean)",
+        "real now, real wanted, real tau, real step", real="double",
+    )  # fmt: skip
     random = np.random.default_rng(1)
     now, wanted = 1000 * random.uniform(size=(2, 500))
     tau, step = 10.0 ** random.uniform(-3, 1, 500), 10.0 ** random.uniform(-3, -1, 500)
@@ -349,13 +351,14 @@ def test_thrust_noise_has_its_sigma_and_correlation_time(probe):
     Params const params = device();
     Run run{};
     run.world = params.world;
+    run.pace = pace_of(run.world, 2);
     State state{};
     state.estimate.q_BS = identity();
     state.guidance.mass = 1;
     Draws const draws = make_draws(7, static_cast<uint64>(index));
-    for (int tick = 0; tick < 100; ++tick) do_integrate(params, run, state, draws, tick);
+    for (int tick = 0; tick < 100; ++tick) do_integrate(params, run, state, draws, tick, true);
     real const before = state.truth.engines.noise;
-    for (int tick = 100; tick < 105; ++tick) do_integrate(params, run, state, draws, tick);
+    for (int tick = 100; tick < 105; ++tick) do_integrate(params, run, state, draws, tick, true);
     real const after = state.truth.engines.noise;
     """
     runs = 2000

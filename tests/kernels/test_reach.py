@@ -51,10 +51,10 @@ def test_altimeter_out_of_reach_has_no_valid_sample(probe, step, rim):
         prepare="""
         Altimeter const altimeter = device(health, beam);
         Terrain const terrain = ground(step, rim);
-        real const clearance = ground_clearance(terrain, moon(), place) - 1;
+        real const clearance = ground_clearance(terrain, moon(), place, true) - 1;
         Struck const struck{0, never, never, 0, 0, 0, 0};
         Range const range = measure_range(altimeter, terrain, moon(), Faults{}, struck, moved, identity(),
-                                          make_draws(3, static_cast<uint64>(run)), 0);
+                                          make_draws(3, static_cast<uint64>(run)), 0, true);
         """,
     )(place, moved, beam, random.uniform(0.01, 3, count), step, rim, np.arange(count))  # fmt: skip
 

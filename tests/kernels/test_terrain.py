@@ -64,7 +64,7 @@ def ground(probe):
     """ground(real): height at arc position_S.x, clearance of position_S, distance along ray_S."""
     expressions = [
         "ground_height(terrain, position_S.x)",
-        "ground_clearance(terrain, moon(), position_S)",
+        "ground_clearance(terrain, moon(), position_S, true)",
         "ground_distance(terrain, moon(), position_S, ray_S)",
     ]
     return lambda real="float": probe("terrain.h", expressions, ARGUMENTS, preamble=GROUND, real=real)

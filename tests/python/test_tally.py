@@ -73,7 +73,7 @@ def test_spread_of_nearly_equal_numbers_keeps_its_digits():
     parts = [Moments.of(part) for part in np.array_split(values, 7)]
     whole = parts[3]
     for index in (6, 0, 2, 5, 1, 4):
-        whole = whole.merged(parts[index])
+        whole = Moments.merged([whole, parts[index]])
 
     assert whole.mean == pytest.approx(10000000.2, rel=1e-15)
     assert whole.std == pytest.approx(0.1, rel=1e-8)
@@ -135,7 +135,7 @@ def test_scatter_is_the_covariance_of_the_landing_points():
     random = np.random.default_rng(5)
     x, y = random.normal(10, 300, 5000).astype(np.float32), random.normal(-3, 50, 5000).astype(np.float32)
     y += np.float32(0.25) * x
-    scatter = Scatter.of(x[:1234], y[:1234]).merged(Scatter.of(x[1234:], y[1234:]))
+    scatter = Scatter.merged([Scatter.of(x[:1234], y[:1234]), Scatter.of(x[1234:], y[1234:])])
     expected = np.cov(x.astype(float), y.astype(float))
 
     assert scatter.mean == pytest.approx((x.mean(dtype=float), y.mean(dtype=float)), rel=1e-12)
@@ -177,6 +177,17 @@ def test_merging_in_any_order_gives_the_same_bits():
 
     assert parts[0] == tally(records, 0)
     assert parts[0].ranges == ((0, 3000),)
+
+
+def test_many_merged_together_are_those_merged_one_by_one():
+    """More of them than are merged in one pass, from a generator, each of a few runs."""
+    records = synthetic(3 * (2 * module.TOGETHER + 5))
+    parts = [tally(records[first : first + 3], first) for first in range(0, len(records), 3)]
+    one_by_one = parts[0]
+    for part in parts[1:]:
+        one_by_one = merge([one_by_one, part])
+
+    assert merge(iter(parts)) == one_by_one == tally(records, 0)
 
 
 def test_a_large_batch_is_the_sum_of_its_chunks():

@@ -1,0 +1,67 @@
+"""The environment of the peers: `.venv-peers` beside `.venv` (or $MCRISK_PEERS_VENV), which adds to what `.venv` holds.
+
+Every peer is installed on its own, so that one that cannot be had is left out with a message and the others remain.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["made"]
+
+ROOT = Path(__file__).parents[2]
+PEERS = {"jax": "jax", "numba": "numba", "bsk": "Basilisk", "rocketpy": "rocketpy"}  # distribution to module
+GPU_PEERS = {
+    "jax[cuda12]": "jax_cuda12_plugin",
+    "cupy-cuda12x": "cupy",
+    "nvidia-cuda-nvrtc-cu12": "nvidia",
+    "torch": "torch",
+}
+
+
+def made(gpu: bool, tell: Callable[[str], None]) -> Path:
+    """The interpreter of the peers' environment with everything in it that can be installed; `tell` hears the rest."""
+    folder = Path(os.environ.get("MCRISK_PEERS_VENV") or ROOT / ".venv-peers")
+    python = folder / "bin" / "python"
+    uv = shutil.which("uv")
+    if not python.exists():
+        tell(f"making {folder.name} (first call)")
+        base = getattr(sys, "_base_executable", sys.executable)
+        line = [uv, "venv", "--quiet", "--python", base, str(folder)] if uv else [base, "-m", "venv", str(folder)]
+        subprocess.run(line, check=True, stdout=sys.stderr)
+    place = _asked(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
+    beside = sysconfig.get_path("purelib")
+    (Path(place) / "mcrisk_beside.pth").write_text(f"import site; site.addsitedir({beside!r})\n")
+    peers = PEERS | (GPU_PEERS if gpu else {})
+    for wanted in _absent(python, peers):
+        tell(f"installing {wanted}")
+        pip = (
+            [uv, "pip", "install", "--quiet", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+        )
+        quiet = [] if uv else ["--quiet", "--disable-pip-version-check"]
+        done = subprocess.run([*pip, *quiet, wanted], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            reasons = [line for line in done.stderr.splitlines() if line.startswith(("ERROR", "error", "  ×"))]
+            tell(f"{wanted} left out: it cannot be installed here ({reasons[-1] if reasons else 'pip failed'})")
+    return python
+
+
+def _absent(python: Path, peers: dict[str, str]) -> list[str]:
+    """The distributions whose module is not there."""
+    text = (
+        f"import importlib.util as u, json; print(json.dumps([p for p, m in {peers!r}.items() if not u.find_spec(m)]))"
+    )
+    return list(json.loads(_asked(python, text)))
+
+
+def _asked(python: Path, text: str) -> str:
+    """What a Python text prints."""
+    done = subprocess.run([str(python), "-P", "-c", text], check=True, capture_output=True, text=True)
+    return done.stdout.strip()

@@ -1,0 +1,109 @@
+"""The script for a machine with a GPU, rehearsed without one: the CPU library stands in for the kernels."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import SimpleNamespace
+
+import check_on_gpu
+import gpu_speed
+import pytest
+from fake_cupy import CpuKernels, FakeCupy
+from workshop import missions
+
+from mcrisk.backends import gpu, nvrtc
+from mcrisk.backends.cpu import CpuBackend
+
+NAMES = ("generic_small", "hakuto_r_m2_as_designed")
+
+
+@pytest.fixture
+def rehearse(monkeypatch, tmp_path):
+    """rehearse(*arguments): exit status and report. What needs other processes is left out."""
+    monkeypatch.setitem(sys.modules, "cupy", fake := FakeCupy(CpuKernels()))
+    fake.__version__ = "14"
+    monkeypatch.setattr(gpu, "absence", lambda device=0: None)
+    usage = nvrtc.Usage(160, 1300, 0, 0)
+    monkeypatch.setattr(nvrtc, "cached_cubin", lambda *_: (tmp_path / "none.cubin", usage))
+    monkeypatch.setattr(fake, "kernel", kernel_of(fake))
+    monkeypatch.setattr(check_on_gpu, "missions", lambda: {name: missions()[name] for name in NAMES})
+    monkeypatch.setattr(gpu_speed, "starts", lambda params: {"cold_s": 1.0, "warm_s": 0.5})
+    monkeypatch.setattr(gpu_speed, "end_to_end", lambda name, runs: {"mission": name, "runs": runs})
+    monkeypatch.setattr(check_on_gpu, "sanitizer", lambda params, check: {"check": check, "returncode": 0})
+    monkeypatch.setattr(check_on_gpu, "tests", lambda: {"returncode": 0})
+
+    def run(*arguments: str) -> tuple[int, dict]:
+        out = tmp_path / "gpu-check.json"
+        status = check_on_gpu.main(["--out", str(out), "--most", "512", "--runs", "48", *arguments])
+        return status, json.loads(out.read_text())
+
+    return run
+
+
+def kernel_of(fake: FakeCupy):
+    """Kernels that also have what a loaded function tells of itself."""
+    launch_of = fake.kernel
+
+    def kernel(name: str):
+        launch = launch_of(name)
+        launch.num_regs, launch.local_size_bytes = 160, 1300
+        return launch
+
+    return kernel
+
+
+def test_the_report_holds_every_step(rehearse):
+    """Speed of each mission, variants, sums, bits: what a session on a GPU brings home."""
+    status, report = rehearse()
+
+    assert status == 0
+    assert report["ok"] and report["complete"]
+    assert [row["mission"] for row in report["speed"]] == list(NAMES)
+    for row in report["speed"]:
+        assert min(row["kernel_s"]) > 0
+        assert row["flop_per_descent"] > 1e7
+    assert [row["blocks"] for row in report["variants"]] == list(gpu_speed.BLOCKS)
+    assert [(row["pieces"], row["runs"], row["right"]) for row in report["sums"]] == [(1, 512, True), (1, 200, True)]
+    assert [(row["runs"], row["difference"]) for row in report["bits"]] == [(48, ""), (48, "")]
+    assert sum(sum(row["outcomes"].values()) for row in report["bits"]) == 96
+    assert {"date", "device", "kernel_digest", "starts", "end_to_end", "sanitizer", "tests"} <= report.keys()
+
+
+def test_a_wrong_bit_fails_the_check(rehearse, monkeypatch):
+    """One record of one run."""
+    honest = CpuBackend().run
+
+    def one_off(params: bytes, seed: int, first: int, count: int):
+        records = honest(params, seed, first, count)
+        records["tilt"][3] += 1e-7
+        return records
+
+    monkeypatch.setattr(check_on_gpu, "cpu_fly", lambda: one_off)
+    status, report = rehearse()
+
+    assert status == 1
+    assert not report["ok"]
+    assert "1 of 48 runs differ, first run 3: tilt" in report["bits"][0]["difference"]
+
+
+def test_time_that_is_over_leaves_a_whole_report_of_what_was_done(rehearse, monkeypatch):
+    """No step is begun any more; what is missing is not called complete."""
+    clock = iter(range(0, 10_000, 30))
+    monkeypatch.setattr(check_on_gpu, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    status, report = rehearse("--seconds", "200")
+
+    assert status == 1
+    assert not report["complete"]
+    assert "starts" in report
+    assert "bits" not in report
+
+
+def test_a_step_that_fails_is_told_and_the_next_is_tried(rehearse, monkeypatch):
+    """A session on a GPU is short: one mistake must not cost the rest."""
+    monkeypatch.setattr(gpu_speed, "variants", lambda *_: 1 / 0)
+    status, report = rehearse()
+
+    assert status == 1
+    assert report["variants"] == {"failed": "ZeroDivisionError: division by zero"}
+    assert report["complete"]
