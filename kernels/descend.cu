@@ -38,11 +38,31 @@ MCR_FN Record fly_settled(Params const& params, Draws const& draws) {
 /// The record of one run among columns.
 struct ColumnWords {
     unsigned const* columns;
-    unsigned count;
+    unsigned stride;
     unsigned run;
 
-    MCR_MEMBER unsigned operator()(unsigned word) const { return columns[uint64(word) * count + run]; }
+    MCR_MEMBER unsigned operator()(unsigned word) const { return columns[uint64(word) * stride + run]; }
 };
+
+/// Flies one run; its word w goes to columns[w * stride + place]: neighbours write neighbours.
+MCR_FN void fly_into(unsigned* columns, unsigned stride, unsigned place, Params const& params, uint64 seed, uint64 number) {
+    Record const record = fly_settled(params, make_draws(seed, number));
+    RecordWords const words = bits_as<RecordWords>(record);
+    MCR_UNROLL(128)
+    for (unsigned w = 0; w < sizeof(Record) / 4; ++w) columns[uint64(w) * stride + place] = words.word[w];
+}
+
+#ifdef MCR_SEVERAL
+constexpr unsigned cases_most = 32000 / (sizeof(Params) + 16);  // 32 764 bytes of arguments since CUDA 12.1
+
+/// Several small cases, so that no warp mixes two: case k has row k of the grid, and runs stop[k - 1] to stop[k] - 1 of
+/// the launch.
+struct Cases {
+    Params params[cases_most];
+    uint64 first[cases_most];
+    unsigned stop[cases_most];
+};
+#endif
 
 }  // namespace mcr
 
@@ -51,31 +71,39 @@ struct ColumnWords {
 #define MCR_BLOCKS 3
 #endif
 
-/// Flies runs first .. first + count - 1; word w of run i goes to columns[w * count + i]: neighbours write neighbours.
+/// Flies runs first .. first + count - 1.
 /// Params come by value: they lie in constant memory, where all threads of a warp read one word at once.
+#ifndef MCR_SEVERAL
 extern "C" __global__ void __launch_bounds__(128, MCR_BLOCKS)
     descend(__grid_constant__ mcr::Params const params, mcr::uint64 seed, mcr::uint64 first, unsigned count, unsigned* columns) {
     unsigned const run = blockIdx.x * blockDim.x + threadIdx.x;
-    if (run >= count) return;
-    mcr::Record const record = mcr::fly_settled(params, mcr::make_draws(seed, first + run));
-    mcr::RecordWords const words = mcr::bits_as<mcr::RecordWords>(record);
-    MCR_UNROLL(128)
-    for (unsigned w = 0; w < sizeof(mcr::Record) / 4; ++w) columns[mcr::uint64(w) * count + run] = words.word[w];
+    if (run < count) mcr::fly_into(columns, count, run, params, seed, first + run);
 }
+#else
+extern "C" __global__ void __launch_bounds__(128, MCR_BLOCKS)
+    descend(__grid_constant__ mcr::Cases const cases, mcr::uint64 seed, unsigned count, unsigned* columns) {
+    unsigned const k = blockIdx.y;
+    unsigned const run = blockIdx.x * blockDim.x + threadIdx.x;
+    unsigned const start = k ? cases.stop[k - 1] : 0;
+    if (start + run >= cases.stop[k]) return;
+    mcr::fly_into(columns, count, start + run, cases.params[k], seed, cases.first[k] + run);
+}
+#endif
 
-/// Columns to whole records, as the host keeps them.
-extern "C" __global__ void __launch_bounds__(128) gather(unsigned const* columns, unsigned count, unsigned* rows) {
+/// Columns to whole records, as the host keeps them. stride: runs of the launch, of which these `count` are some.
+extern "C" __global__ void __launch_bounds__(128)
+    gather(unsigned const* columns, unsigned stride, unsigned count, unsigned* rows) {
     unsigned const words = sizeof(mcr::Record) / 4;
     unsigned const place = blockIdx.x * blockDim.x + threadIdx.x;
-    if (place < words * count) rows[place] = columns[mcr::uint64(place % words) * count + place / words];
+    if (place < words * count) rows[place] = columns[mcr::uint64(place % words) * stride + place / words];
 }
 
 /// Adds every run to the sums of its piece: one thread one run. Sums and histogram start as zeros.
 extern "C" __global__ void __launch_bounds__(128)
-    tally(__grid_constant__ mcr::TallyPlan const plan, unsigned const* columns, unsigned count, mcr::TallySums* sums,
-          mcr::uint64* histogram, unsigned* occupied) {
+    tally(__grid_constant__ mcr::TallyPlan const plan, unsigned const* columns, unsigned stride, unsigned count,
+          mcr::TallySums* sums, mcr::uint64* histogram, unsigned* occupied) {
     unsigned const run = blockIdx.x * blockDim.x + threadIdx.x;
-    if (run < count) mcr::add_run(plan, mcr::ColumnWords{columns, count, run}, run, sums, histogram, occupied);
+    if (run < count) mcr::add_run(plan, mcr::ColumnWords{columns, stride, run}, run, sums, histogram, occupied);
 }
 
 /// The counts of the occupied bins, which are few, from a histogram of half a million.
@@ -87,13 +115,14 @@ extern "C" __global__ void __launch_bounds__(128)
 
 /// One bit for each run, set where it landed; the first run is the lowest bit of the first word.
 extern "C" __global__ void __launch_bounds__(128)
-    landings(__grid_constant__ mcr::TallyPlan const plan, unsigned const* columns, unsigned count, unsigned* landed) {
+    landings(__grid_constant__ mcr::TallyPlan const plan, unsigned const* columns, unsigned stride, unsigned count,
+             unsigned* landed) {
     unsigned const word = blockIdx.x * blockDim.x + threadIdx.x;
     unsigned const first = word * 32;
     if (first >= count) return;
     unsigned bits = 0;
     for (unsigned k = 0; k < 32 && first + k < count; ++k) {
-        unsigned const outcome = columns[mcr::uint64(plan.outcome) * count + first + k];
+        unsigned const outcome = columns[mcr::uint64(plan.outcome) * stride + first + k];
         bits |= static_cast<unsigned>(outcome == plan.success) << k;
     }
     landed[word] = bits;

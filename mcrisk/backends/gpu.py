@@ -4,8 +4,9 @@ cupy gives memory, module loading and launches. The kernel itself is compiled by
 are those of the CPU.
 
 What is flown is a list of launches. Several are under way at once, each with its own stream, its own memory and its own
-Params in constant memory: many small cases fill the device together, and a large batch flies while the one before is
-summed and copied. The device sums the runs itself; records are copied only where they are asked for.
+Params in constant memory: small cases fill the device together, and a large batch flies while the one before is summed
+and copied. Where there are more small cases than launches, several share one. The device sums the runs itself; records
+are copied only where they are asked for.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
+import itertools
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -42,7 +44,11 @@ LAUNCH_RUNS = 1 << 20  # [run] most in one launch: enough that the last partial 
 WATCHED_LAUNCH_RUNS = 1 << 14  # [run] the same on a GPU that also drives a display and kills long kernels
 LAUNCH_RUNS_MIN = 1 << 10  # [run] below this, memory is too short to be useful
 LAUNCHES = CONNECTIONS  # under way at most, for each thread that flies
+SMALL_RUNS = 1 << 13  # [run] of cases that share a grid, where there are more of them than launches
+CASES_BYTES = 32_000  # [byte] of several Params as arguments of a kernel: 32 764 since CUDA 12.1, as in descend.cu
+SEVERAL_DRIVER, SEVERAL_NVRTC = 12010, (12, 1)
 WORD = 32  # [run] in one word of landing bits: launches of one piece are cut there
+WAIT_SECONDS = 1.0  # between two looks at whether memory was given back
 MEMORY_FRACTION = 0.5  # of the free device memory, at most
 INSTALL = "pip install 'mcrisk[cuda13]' (driver for CUDA 13) or 'mcrisk[cuda12]' (CUDA 12)"
 
@@ -110,18 +116,32 @@ def architecture(capability: str, known: tuple[int, ...]) -> str | None:
 
 
 @dataclass(frozen=True)
-class Launch:
-    """Runs first, ..., first + count - 1 of one piece, under way. Arrays of the device, None of what is not wanted."""
+class Part:
+    """Runs first, ..., first + count - 1 of one piece."""
 
     piece: int  # its number
     first: int
     count: int
-    stream: Any
-    columns: Any
+
+
+class Flying(NamedTuple):
+    """A part under way: arrays of the device, None of what is not wanted."""
+
+    part: Part
     rows: Any
     block: Any  # histogram, sums, landing bits
     bins: Any
     counts: Any
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A part, or parts of several pieces, under way."""
+
+    parts: Sequence[Part]
+    flying: Sequence[Flying]
+    stream: Any
+    columns: Any
 
 
 @dataclass(frozen=True)
@@ -132,6 +152,40 @@ class Landed:
     tally: Tally | None
     bits: NDArray[np.uint8] | None
     records: NDArray[np.void] | None
+
+
+class Traffic:
+    """Launches of all threads: how many are under way, how many have landed."""
+
+    def __init__(self) -> None:
+        self.under_way = self.landed = 0
+        self._changed = threading.Condition()
+
+    def begun(self, allocate: Callable[[list[list[Any]]], None]) -> list[list[Any]]:
+        """The memory of one more that is under way: all of it, or none is held and no other thread saw it taken."""
+        found: list[list[Any]] = []
+        with self._changed:
+            try:
+                allocate(found)
+            except BaseException:
+                for own in found:
+                    own.clear()
+                raise
+            self.under_way += 1
+        return found
+
+    def end(self, launches: int) -> None:
+        """So many have landed, and their memory is free."""
+        with self._changed:
+            self.under_way, self.landed = self.under_way - launches, self.landed + launches
+            self._changed.notify_all()
+
+    def awaited(self, before: int) -> bool:
+        """Whether one has landed since that many had, waiting for it where one is under way."""
+        with self._changed:
+            while self.landed == before and self.under_way:
+                self._changed.wait(WAIT_SECONDS)
+            return self.landed != before
 
 
 class GpuBackend(AbstractBackend):
@@ -159,6 +213,11 @@ class GpuBackend(AbstractBackend):
         assert self._architecture is not None  # absence() has looked
         source = nvrtc.read_source(kernel_folder())
         cubin, self.usage = nvrtc.cached_cubin(source, self._architecture, [f"-DMCR_PARAMS_BYTES={self._params_bytes}"])
+        most = CASES_BYTES // (self._params_bytes + 16)
+        words = [("params", "<u4", (most, self._params_bytes // 4)), ("first", "<u8", most), ("stop", "<u4", most)]
+        self._cases = np.dtype(words, align=True)  # Cases of descend.cu
+        self._driver: int = self._cupy.cuda.runtime.driverGetVersion()
+        self._lock, self._traffic = threading.Lock(), Traffic()
         self._lost = ""  # why this process can use the device no more
         try:
             with self._device:
@@ -205,36 +264,43 @@ class GpuBackend(AbstractBackend):
     def _fly(self, pieces: Sequence[Piece], seed: int, *, sums: bool, rows: bool) -> Iterator[Landed]:
         """What each launch gave, in order, for all runs of all pieces.
 
-        The next launches are under way before one is waited for. Where memory runs out, those under way are awaited;
-        then launches are halved.
+        The next launches are under way before one is waited for. Where memory runs out, those under way are awaited,
+        those of other threads too; then launches are halved.
         """
         self._check(pieces, seed)
-        todo = deque((number, one.first, one.count) for number, one in enumerate(pieces) if one.count)
+        todo = deque(Part(number, one.first, one.count) for number, one in enumerate(pieces) if one.count)
         flying: deque[Launch] = deque()
         try:
             with self._device:
-                allowed, size = self._allowed(), self._launch_runs
-                while size > LAUNCH_RUNS_MIN and 2 * self._bytes(size, sums, rows) > allowed:
+                allowed, size, most = self._allowed(), self._launch_runs, -(-len(todo) // LAUNCHES)
+                if most > 1:
+                    most = min(most, self._several())
+                while size > LAUNCH_RUNS_MIN and 2 * self._bytes([size], sums, rows) > allowed:
                     size = _half(size)
                 while todo or flying:
-                    if todo and self._room(min(todo[0][2], size), flying, allowed, sums, rows):
-                        number, first, count = todo[0]
-                        runs = min(count, size)
+                    parts = _next(todo, size, most)
+                    if todo and self._room(parts, flying, allowed, sums, rows):
+                        before = self._traffic.landed
                         try:
-                            flying.append(self._launch(pieces[number].params, seed, number, first, runs, sums, rows))
+                            flying.append(self._launch(pieces, parts, seed, sums, rows))
                         except Exception as error:
                             if not out_of_memory(error):
                                 raise
+                            if not flying and self._traffic.awaited(before):
+                                continue
                             if not flying:
-                                size = self._smaller(size, runs, error)
+                                size, most = self._smaller(size, parts, error), 1
                                 continue
                         else:
-                            todo.popleft()
-                            if runs < count:
-                                todo.appendleft((number, first + runs, count - runs))
+                            for part in parts:
+                                whole = todo.popleft()
+                                if part.count < whole.count:  # it is the only one
+                                    rest = whole.first + part.count, whole.count - part.count
+                                    todo.appendleft(Part(whole.piece, *rest))
                             continue
-                    yield self._landed(flying[0])
+                    yield from self._landed(flying[0])
                     self._streams.append(flying.popleft().stream)
+                    self._traffic.end(1)
         except McriskError:
             raise
         except Exception as error:
@@ -243,6 +309,9 @@ class GpuBackend(AbstractBackend):
             for one in flying:  # their memory is in use until then
                 with contextlib.suppress(Exception):
                     one.stream.synchronize()
+            under_way = len(flying)
+            flying.clear()
+            self._traffic.end(under_way)
 
     def _check(self, pieces: Sequence[Piece], seed: int) -> None:
         if self._lost:
@@ -259,27 +328,30 @@ class GpuBackend(AbstractBackend):
         free, _ = self._cupy.cuda.runtime.memGetInfo()
         return int((free + self._cupy.get_default_memory_pool().free_bytes()) * MEMORY_FRACTION)
 
-    def _room(self, runs: int, flying: Sequence[Launch], allowed: int, sums: bool, rows: bool) -> bool:
-        """Whether so many runs can fly beside those that do."""
+    def _room(self, parts: Sequence[Part], flying: Sequence[Launch], allowed: int, sums: bool, rows: bool) -> bool:
+        """Whether these can fly beside those that do."""
         if not flying:
             return True
-        counts = [runs, *(one.count for one in flying)]
+        counts = [part.count for part in (*parts, *(part for one in flying for part in one.parts))]
         return (
             len(flying) < LAUNCHES
             and sum(counts) <= 2 * self._launch_runs
-            and sum(self._bytes(count, sums, rows) for count in counts) <= allowed
+            and self._bytes(counts, sums, rows) <= allowed
         )
 
-    def _bytes(self, runs: int, sums: bool, rows: bool) -> int:
-        """Device memory of one launch."""
-        found = runs * self._record.itemsize * (1 + rows)
+    def _bytes(self, counts: Sequence[int], sums: bool, rows: bool) -> int:
+        """Device memory of parts of so many runs."""
+        found = sum(counts) * self._record.itemsize * (1 + rows)
         if sums:
-            found += 8 * BARS + SUMS.itemsize + runs // 8 + 12 * most_occupied(runs)
+            found += sum(8 * BARS + SUMS.itemsize + -(-runs // 64) * 8 + 12 * most_occupied(runs) for runs in counts)
         return found
 
-    def _smaller(self, size: int, runs: int, error: Exception) -> int:
-        """The size of a launch where one of so many runs alone found no memory."""
+    def _smaller(self, size: int, parts: Sequence[Part], error: Exception) -> int:
+        """The size of a launch where these alone found no memory; several are tried one by one first."""
         self._cupy.get_default_memory_pool().free_all_blocks()
+        if len(parts) > 1:
+            return size
+        runs = parts[0].count
         if runs <= LAUNCH_RUNS_MIN:
             text = f"{self._device_name}: out of memory at {runs} runs per launch"
             raise InfrastructureError(text, remedy="free the GPU") from error
@@ -294,59 +366,104 @@ class GpuBackend(AbstractBackend):
         streams: list[Any] = own.streams
         return streams
 
-    def _launch(self, params: bytes, seed: int, number: int, first: int, count: int, sums: bool, rows: bool) -> Launch:
-        """Let the device begin to fly `count` runs; nothing is awaited."""
-        words, empty, kernels = self._record.itemsize // 4, self._cupy.empty, self._kernels
-        columns, table = empty(count * words, np.uint32), empty(count * words, np.uint32) if rows else None
-        block = bins = counts = None
-        zeros, most = BARS + SUMS.itemsize // 8, most_occupied(count)
-        if sums:
-            block = empty(zeros + -(-count // 64), np.uint64)
-            bins, counts = empty(most, np.uint32), empty(most, np.uint64)
+    def _launch(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, sums: bool, rows: bool) -> Launch:
+        """Let the device begin to fly these parts; nothing is awaited."""
+        stride, words, zeros = sum(part.count for part in parts), self._record.itemsize // 4, BARS + SUMS.itemsize // 8
+        (columns,), *arrays = self._traffic.begun(lambda found: self._allocate(found, parts, sums, rows))
+        flying = [Flying(part, *own) for part, own in zip(parts, arrays, strict=True)]
         stream = self._streams.pop() if self._streams else self._cupy.cuda.Stream(non_blocking=True)
 
         def start(name: str, threads: int, *arguments: Any) -> None:
-            kernels[name]((-(-threads // THREADS),), (THREADS,), arguments)
+            self._kernels[name]((-(-threads // THREADS),), (THREADS,), arguments)
 
         try:
             with stream:
-                runs = np.uint32(count)
-                # one element each: cupy passes them by value
-                given, words_of = np.frombuffer(params, f"V{len(params)}"), plan().view(f"V{PLAN.itemsize}")
-                start("descend", count, given, np.uint64(seed), np.uint64(first), runs, columns)
-                if block is not None:
-                    block.data.memset_async(0, 8 * zeros, stream)
-                    start("tally", count, words_of, columns, runs, block[BARS:zeros], block[:BARS], bins)
-                    start("sift", most, block[BARS:zeros], block[:BARS], bins, counts)
-                    start("landings", -(-count // WORD), words_of, columns, runs, block[zeros:])
-                if table is not None:
-                    start("gather", count * words, columns, runs, table)
+                self._descend(pieces, parts, seed, columns)
+                place, words_of = 0, plan().view(f"V{PLAN.itemsize}")  # one element: cupy passes it by value
+                for part, table, block, bins, counts in flying:
+                    count = part.count
+                    given = columns[place:], np.uint32(stride), np.uint32(count)
+                    if block is not None:
+                        histogram, own = block[:BARS], block[BARS:zeros]
+                        block.data.memset_async(0, 8 * zeros, stream)
+                        start("tally", count, words_of, *given, own, histogram, bins)
+                        start("sift", most_occupied(count), own, histogram, bins, counts)
+                        start("landings", -(-count // WORD), words_of, *given, block[zeros:])
+                    if table is not None:
+                        start("gather", count * words, *given, table)
+                    place += count
         except BaseException:
             with contextlib.suppress(Exception):
                 stream.synchronize()  # its memory is in use until then
+            self._traffic.end(1)
             raise
-        return Launch(number, first, count, stream, columns, table, block, bins, counts)
+        return Launch(parts, flying, stream, columns)
 
-    def _landed(self, launch: Launch) -> Landed:
+    def _allocate(self, found: list[list[Any]], parts: Sequence[Part], sums: bool, rows: bool) -> None:
+        """Device memory: the columns of all parts; then of each its rows, block, bins and counts."""
+        words, empty = self._record.itemsize // 4, self._cupy.empty
+        found.append([empty(sum(part.count for part in parts) * words, np.uint32)])
+        for part in parts:
+            found.append(own := [empty(part.count * words, np.uint32) if rows else None])
+            if sums:
+                most = most_occupied(part.count)
+                own.append(empty(BARS + SUMS.itemsize // 8 + -(-part.count // 64), np.uint64))
+                own.append(empty(most, np.uint32))
+                own.append(empty(most, np.uint64))
+            else:
+                own += [None] * 3
+
+    def _descend(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, columns: Any) -> None:
+        """Let the device fly: one case alone, whose Params are then constants of the code, or several in one grid."""
+        counts = np.array([part.count for part in parts], np.uint32)
+        blocks, given = -(-int(counts.max()) // THREADS), (np.uint64(seed), np.uint32(counts.sum()), columns)
+        if len(parts) == 1:
+            params = np.frombuffer(pieces[parts[0].piece].params, f"V{self._params_bytes}")
+            number, *rest = given
+            self._kernels["descend"]((blocks,), (THREADS,), (params, number, np.uint64(parts[0].first), *rest))
+            return
+        cases = np.zeros(1, self._cases)
+        for k, part in enumerate(parts):
+            cases["params"][0, k] = np.frombuffer(pieces[part.piece].params, np.uint32)
+            cases["first"][0, k] = part.first
+        cases["stop"][0, : len(parts)] = np.cumsum(counts)
+        self._several_cases()((blocks, len(parts)), (THREADS,), (cases.view(f"V{self._cases.itemsize}"), *given))
+
+    def _several(self) -> int:
+        """Cases of one grid, at most."""
+        if self._driver < SEVERAL_DRIVER or nvrtc.load().version < SEVERAL_NVRTC:
+            return 1
+        return int(self._cases["params"].shape[0])
+
+    def _several_cases(self) -> Any:
+        """The kernel that flies several cases: compiled when it is first asked for."""
+        with self._lock:
+            if "several" not in self._kernels:
+                options = [f"-DMCR_PARAMS_BYTES={self._params_bytes}", "-DMCR_SEVERAL"]
+                cubin, _ = nvrtc.cached_cubin(nvrtc.read_source(kernel_folder()), str(self._architecture), options)
+                self._kernels["several"] = self._cupy.RawModule(path=str(cubin)).get_function("descend")
+            return self._kernels["several"]
+
+    def _landed(self, launch: Launch) -> Iterator[Landed]:
         """Wait for a launch, and copy what it gave."""
-        tally = bits = records = None
-        with launch.stream:
-            if launch.block is not None:
-                head = np.empty(SUMS.itemsize // 8 + -(-launch.count // 64), np.uint64)
-                launch.block[BARS:].get(out=head)
-                sums = head[: SUMS.itemsize // 8].view(SUMS)
-                bits = head[SUMS.itemsize // 8 :].view(np.uint8)[: -(-launch.count // 8)]
-                occupied = int(sums["occupied"][0])
-                bins, counts = np.empty(occupied, np.uint32), np.empty(occupied, np.uint64)
-                if occupied:
-                    launch.bins[:occupied].get(out=bins)
-                    launch.counts[:occupied].get(out=counts)
-                tally = tally_of(sums, bins, counts, launch.first, launch.count)
-            if launch.rows is not None:
-                records = np.empty(launch.count, self._record)
-                launch.rows.get(out=records.view(np.uint32))
-            launch.stream.synchronize()
-        return Landed(launch.piece, tally, bits, records)
+        for part, table, block, bins, counts in launch.flying:
+            tally = bits = records = None
+            with launch.stream:
+                if block is not None:
+                    head = np.empty(SUMS.itemsize // 8 + -(-part.count // 64), np.uint64)
+                    block[BARS:].get(out=head)
+                    sums = head[: SUMS.itemsize // 8].view(SUMS)
+                    bits = head[SUMS.itemsize // 8 :].view(np.uint8)[: -(-part.count // 8)]
+                    occupied = int(sums["occupied"][0])
+                    places, numbers = np.empty(occupied, np.uint32), np.empty(occupied, np.uint64)
+                    if occupied:
+                        bins[:occupied].get(out=places)
+                        counts[:occupied].get(out=numbers)
+                    tally = tally_of(sums, places, numbers, part.first, part.count)
+                if table is not None:
+                    records = np.empty(part.count, self._record)
+                    table.get(out=records.view(np.uint32))
+            yield Landed(part.piece, tally, bits, records)
 
     def _failure(self, error: Exception) -> McriskError:
         """What to raise of an error: whether the device can still be used, only the device tells."""
@@ -356,6 +473,18 @@ class GpuBackend(AbstractBackend):
             self._lost = str(error)
             return LostDeviceError(f"{self._device_name} was lost: {error}")
         return InfrastructureError(f"{self._device_name} failed: {error}")
+
+
+def _next(todo: Sequence[Part], size: int, most: int) -> list[Part]:
+    """What the next launch flies: a part of at most so many runs, or at most so many small cases."""
+    if not todo:
+        return []
+    parts = [replace(todo[0], count=min(todo[0].count, size))]
+    for other in itertools.islice(todo, 1, most):
+        if max(parts[0].count, other.count) > SMALL_RUNS or other.count + sum(one.count for one in parts) > size:
+            break
+        parts.append(other)
+    return parts
 
 
 def _half(size: int) -> int:

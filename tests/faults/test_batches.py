@@ -258,12 +258,12 @@ def made_up_gpu(monkeypatch, runs):
 
             self._cupy, self._params_bytes, self._record = fake, schema.params_bytes(4), schema.record_dtype(4)
             self._device, self._threads, self._device_name = fake.cuda.Device(0), threading.local(), "Fake"
-            self._launch_runs, self._lost = 1 << 20, ""
+            self._launch_runs, self._lost, self._traffic = 1 << 20, "", gpu.Traffic()
             self._kernels = {name: fake.kernel(name) for name in ("descend", "gather", "tally", "sift", "landings")}
 
         def describe(self):
             return "made up"
 
     made = Made()
-    fake.whole = made._bytes(runs, sums=True, rows=False) + 64
+    fake.whole = made._bytes([runs], sums=True, rows=False) + 64
     return made, fake.launches

@@ -29,7 +29,7 @@ class RuntimeFailure(RuntimeError):
 class Kernels(Protocol):
     """What a launch asks: a kernel by name, blocks, threads of each, the bytes of its arguments."""
 
-    def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes]) -> None: ...
+    def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes], rows: int = 1) -> None: ...
 
 
 class Array:
@@ -110,13 +110,17 @@ class Event:
 class FakeCupy(types.ModuleType):
     """One device.
 
-    whole: [byte] of memory, at most in use. free: what memGetInfo says. launches: the runs of each. events: launches by
-    name and copies, in order. failing: a launch of a run with this number fails, and so does everything after it where
-    `sticky`. streams: how many there are.
+    whole: [byte] of memory, at most in use. free: what memGetInfo says. launches: the runs of each. events: launches
+    by name and copies, in order. grids: blocks and cases of the launches of several cases. failing: a launch of a run
+    with this number fails, and so does everything after it where `sticky`. streams: how many there are.
     """
 
-    def __init__(self, module: Kernels | None = None, devices: int = 1, driver: int = 13000) -> None:
+    def __init__(
+        self, module: Kernels | None = None, devices: int = 1, driver: int = 13000, several: Kernels | None = None
+    ) -> None:
         super().__init__("cupy")
+        self.several, self.modules = several, 0
+        self.grids: list[tuple[int, ...]] = []
         self.whole = self.free = 1 << 40
         self.used = self.streams = 0
         self.launches: list[int] = []
@@ -159,25 +163,34 @@ class FakeCupy(types.ModuleType):
         return types.SimpleNamespace(free_all_blocks=lambda: None, free_bytes=lambda: 0)
 
     def RawModule(self, path: str) -> types.SimpleNamespace:
-        """The kernels given at the start, whatever the path holds."""
+        """The kernels given at the start, whatever the path holds; each later one is the module of several cases."""
         self.check()
-        return types.SimpleNamespace(get_function=self.kernel)
+        self.modules += 1
+        several = self.several
+        if self.modules == 1 or several is None:
+            return types.SimpleNamespace(get_function=self.kernel)
+        return types.SimpleNamespace(get_function=lambda name: self.kernel(name, several))
 
-    def kernel(self, name: str) -> Any:
-        def launch(grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
-            assert self.module is not None
+    def kernel(self, name: str, module: Kernels | None = None) -> Any:
+        """A kernel that is launched by calling it."""
+        kernels = module or self.module
+
+        def launch(grid: tuple[int, ...], block: tuple[int], arguments: tuple[Any, ...]) -> None:
+            assert kernels is not None
             self.check()
             self.events.append(name)
-            if name == "descend":
+            if name == "descend" and len(arguments) == 5:
                 first, count = int(arguments[2]), int(arguments[3])
                 self.launches.append(count)
                 if self.failing is not None and first <= self.failing < first + count:
                     self.lost = self.sticky
                     raise RuntimeFailure("cudaErrorLaunchFailure: unspecified launch failure")
+            elif name == "descend":
+                self.grids.append(grid)
             words = [
                 a.words.ctypes.data.to_bytes(8, "little") if isinstance(a, Array) else a.tobytes() for a in arguments
             ]
-            self.module.launch(name, grid[0], block[0], words)
+            kernels.launch(name, grid[0], block[0], words, *grid[1:])
 
         return launch
 
@@ -189,7 +202,7 @@ class CpuKernels:
         self.cpu, self.record = CpuBackend(), load_schema().record_dtype(4)
         self.words = self.record.itemsize // 4
 
-    def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes]) -> None:
+    def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes], rows: int = 1) -> None:
         """As `PtxModule.launch`."""
         getattr(self, name)(*arguments)
 
@@ -199,20 +212,23 @@ class CpuKernels:
             records.view(np.uint32).reshape(-1, self.words).T.reshape(-1)
         )
 
-    def gather(self, columns: bytes, count: bytes, rows: bytes) -> None:
+    def gather(self, columns: bytes, stride: bytes, count: bytes, rows: bytes) -> None:
+        assert stride == count
         size = self.words * number(count)
         memory(rows, np.uint32, size)[:] = self.rows(columns, number(count)).reshape(-1)
 
     def rows(self, columns: bytes, count: int) -> np.ndarray[Any, Any]:
         return np.ascontiguousarray(memory(columns, np.uint32, self.words * count).reshape(self.words, count).T)
 
-    def tally(self, _: bytes, columns: bytes, count: bytes, sums: bytes, histogram: bytes, bins: bytes) -> None:
+    def tally(self, *given: bytes) -> None:
         """The histogram is left as the kernel leaves it: the library empties it."""
+        _, columns, stride, count, sums, histogram, bins = given
+        assert stride == count
         rows, most = self.rows(columns, number(count)), most_occupied(number(count))
         counts, landed = np.empty(most, np.uint64), np.empty(len(rows), np.uint8)
         places = (number(one) for one in (sums, histogram, bins))
-        given = plan().ctypes.data, rows.ctypes.data, len(rows), *places, counts.ctypes.data, landed.ctypes.data
-        _summing().mcr_tally(*given)
+        blocks = plan().ctypes.data, rows.ctypes.data, len(rows), *places, counts.ctypes.data, landed.ctypes.data
+        _summing().mcr_tally(*blocks)
         occupied = int(memory(sums, SUMS, 1)["occupied"][0])
         memory(histogram, np.uint64, BARS)[memory(bins, np.uint32, occupied)] = counts[:occupied]
 
@@ -221,7 +237,7 @@ class CpuKernels:
         found = memory(histogram, np.uint64, BARS)[memory(bins, np.uint32, occupied)]
         memory(counts, np.uint64, occupied)[:] = found
 
-    def landings(self, _: bytes, columns: bytes, count: bytes, landed: bytes) -> None:
+    def landings(self, _: bytes, columns: bytes, stride: bytes, count: bytes, landed: bytes) -> None:
         success = self.rows(columns, number(count))[:, plan()["outcome"][0]] == plan()["success"][0]
         bits = np.packbits(success, bitorder="little")
         memory(landed, np.uint8, len(bits))[:] = bits

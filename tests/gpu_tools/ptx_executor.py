@@ -35,7 +35,7 @@ PRELUDE = r"""
 typedef uint8_t u8; typedef uint16_t u16; typedef uint32_t u32; typedef uint64_t u64;
 typedef int8_t i8; typedef int16_t i16; typedef int32_t i32; typedef int64_t i64;
 typedef unsigned __int128 u128; typedef __int128 i128;
-static _Thread_local u32 tid_x, ctaid_x, ntid_x, nctaid_x;
+static _Thread_local u32 tid_x, ctaid_x, ctaid_y, ntid_x, nctaid_x, nctaid_y;
 static inline float f32(u32 w) { float x; memcpy(&x, &w, 4); return x; }
 static inline double f64(u64 w) { double x; memcpy(&x, &w, 8); return x; }
 static inline u32 w32(float x) { u32 w; memcpy(&w, &x, 4); return w; }
@@ -248,15 +248,16 @@ class Translator:
                 position = end + 1
 
     def translate(self) -> str:
-        """The whole module as C, with `launch_NAME(grid, block, arguments)` for each entry."""
+        """The whole module as C, with `launch_NAME(grid, rows, block, arguments)` for each entry."""
         launches = []
         for function in self.functions:
             self.translate_function(function)
             if function.entry:
                 arguments = ", ".join(f"arguments[{index}]" for index in range(len(function.parameters)))
                 launches.append(
-                    f"void launch_{function.name}(u32 grid, u32 block, u8** arguments) {{\n"
-                    "  nctaid_x = grid; ntid_x = block;\n"
+                    f"void launch_{function.name}(u32 grid, u32 rows, u32 block, u8** arguments) {{\n"
+                    "  nctaid_x = grid; nctaid_y = rows; ntid_x = block;\n"
+                    "  for (ctaid_y = 0; ctaid_y < rows; ++ctaid_y)\n"
                     "  for (ctaid_x = 0; ctaid_x < grid; ++ctaid_x)\n    for (tid_x = 0; tid_x < block; ++tid_x)\n"
                     f"      F_{symbol(function.name)}({arguments});\n}}\n"
                 )
@@ -327,6 +328,8 @@ class Translator:
         if name in function.registers:
             return symbol(name)
         if special := re.fullmatch(r"%(tid|ntid|ctaid|nctaid)\.([xyz])", name):
+            if special[2] == "y" and special[1].endswith("ctaid"):
+                return f"{special[1]}_y"
             return f"{special[1]}_x" if special[2] == "x" else ("1" if special[1].startswith("n") else "0")
         raise PtxError(f"register {name} refused")
 
@@ -696,8 +699,8 @@ class PtxModule:
         subprocess.run([*command, "-o", library], check=True)
         self._library = ctypes.CDLL(str(library.resolve()))
 
-    def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes]) -> None:
-        """Run every thread of a grid in turn; `arguments` are the bytes of the kernel parameters."""
+    def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes], rows: int = 1) -> None:
+        """Run every thread of a grid of `rows` in turn; `arguments` are the bytes of the kernel parameters."""
         held = [ctypes.create_string_buffer(argument, len(argument)) for argument in arguments]
         pointers = (ctypes.c_void_p * len(held))(*map(ctypes.addressof, held))
-        self._library[f"launch_{name}"](ctypes.c_uint32(grid), ctypes.c_uint32(block), pointers)
+        self._library[f"launch_{name}"](*map(ctypes.c_uint32, (grid, rows, block)), pointers)

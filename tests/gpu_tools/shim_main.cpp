@@ -21,7 +21,7 @@ int main(int count_of_arguments, char** arguments) {
 
     std::vector<unsigned> columns(std::size_t(words) * count), rows(columns.size());
     launch(descend, (count + 31) / 32, 32, params, seed, first, count, columns.data());
-    launch(gather, (count * words + 31) / 32, 32, static_cast<unsigned const*>(columns.data()), count, rows.data());
+    launch(gather, (count * words + 31) / 32, 32, static_cast<unsigned const*>(columns.data()), count, count, rows.data());
 
     std::FILE* output = std::fopen(arguments[5], "wb");
     bool const written = output && std::fwrite(rows.data(), 4, rows.size(), output) == rows.size();

@@ -95,7 +95,7 @@ class Workshop:
             runs = count.to_bytes(4, "little")
             arguments = [params, seed.to_bytes(8, "little"), first.to_bytes(8, "little"), runs, place]
             module.launch("descend", -(-count // 32), 32, arguments)
-            module.launch("gather", -(-count * words // 32), 32, [place, runs, of_rows])
+            module.launch("gather", -(-count * words // 32), 32, [place, runs, runs, of_rows])
             return rows.view(self.record)
 
         return fly
@@ -111,9 +111,9 @@ class Workshop:
         of_columns, of_sums, of_histogram, of_bins, of_counts = places.values()
         plan_, runs, of_landed = plan().tobytes(), count.to_bytes(4, "little"), landed.ctypes.data.to_bytes(8, "little")
         blocks = -(-count // 32)
-        module.launch("tally", blocks, 32, [plan_, of_columns, runs, of_sums, of_histogram, of_bins])
+        module.launch("tally", blocks, 32, [plan_, of_columns, runs, runs, of_sums, of_histogram, of_bins])
         module.launch("sift", -(-len(bins) // 32), 32, [of_sums, of_histogram, of_bins, of_counts])
-        module.launch("landings", -(-blocks // 32), 32, [plan_, of_columns, runs, of_landed])
+        module.launch("landings", -(-blocks // 32), 32, [plan_, of_columns, runs, runs, of_landed])
         occupied = int(sums["occupied"][0])
         tally = tally_of(sums, bins[:occupied], counts[:occupied], first, count)
         return tally, landed.view(np.uint8)[: -(-count // 8)]

@@ -49,6 +49,19 @@ def test_the_kernel_fits_the_registers_of_every_gpu(architecture, built):
     assert usage.spill_loads == 0
 
 
+OTHERS = [pytest.param(one, marks=pytest.mark.slow) for one in ARCHITECTURES if one != "sm_90"]
+
+
+@pytest.mark.parametrize("architecture", ["sm_90", *OTHERS])
+def test_the_kernel_of_several_cases_fits_them_too(architecture):
+    """Spills of a few words would be bearable, a lower occupancy would not."""
+    usage = nvrtc.load().compile(nvrtc.read_source(kernel_folder()), architecture, [*options(), "-DMCR_SEVERAL"]).usage
+
+    assert usage is not None and usage.registers <= REGISTERS_MAX
+    assert usage.spill_stores <= 64
+    assert usage.spill_loads <= 128
+
+
 def test_the_loop_over_ticks_has_no_more_instructions_than_recorded(built):
     """In the SASS of every architecture, within 5 %: the model does not become dearer on a GPU unnoticed."""
     if sass.disassembler() is None:

@@ -156,7 +156,7 @@ def test_a_worker_that_always_loses_its_device_is_given_up(monkeypatch):
     monkeypatch.setattr("mcrisk.execute.RESTARTS", 3)
     monkeypatch.setattr("mcrisk.execute.WAIT_SECONDS", 0.5)
     told, restarts = [], []
-    monkeypatch.setattr("mcrisk.cluster.Cluster.restart", lambda self, worker: not restarts.append(worker))
+    monkeypatch.setattr("mcrisk.threads.Threads.restart", lambda self, worker: not restarts.append(worker))
 
     class Lost(MadeUp):
         def run(self, params, seed, first, count):

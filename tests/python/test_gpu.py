@@ -25,22 +25,22 @@ SCHEMA = load_schema()
 RECORD = SCHEMA.record_dtype(4)
 SUCCESS = SCHEMA.enums["Outcome"]["success"]
 PARAMS, OTHER = (bytes([digit]) * SCHEMA.params_bytes(4) for digit in (1, 2))
-FLOWN = "mcr::fly_settled(params, mcr::make_draws(seed, first + run))"
+FLOWN, BEFORE = "fly_settled(params, make_draws(seed, number))", "MCR_FN void fly_into("
 MADE_UP = """
 /// A record that tells run number, seed and Params: two of three runs land.
-__device__ mcr::Record made_up(mcr::Params const& params, mcr::uint64 seed, mcr::uint64 number) {
-    mcr::RecordWords words{};
+MCR_FN Record made_up(Params const& params, uint64 seed, uint64 number) {
+    RecordWords words{};
     words.word[0] = number % 3 ? 10 : static_cast<unsigned>(number % 9);
     words.word[1] = static_cast<unsigned>(number % 7);
     words.word[2] = number % 5 ? 1 : 0;
     for (unsigned w = 4; w < sizeof words / 4; ++w) {
-        words.word[w] = mcr::bits_as<unsigned>(static_cast<float>(static_cast<unsigned>(number) * w) - 700.0f);
+        words.word[w] = bits_as<unsigned>(static_cast<float>(static_cast<unsigned>(number) * w) - 700.0f);
     }
     words.word[30] = static_cast<unsigned>(number >> 32) ^ static_cast<unsigned>(seed >> 32);
     words.word[31] = reinterpret_cast<unsigned const*>(&params)[sizeof params / 4 - 1];
-    return mcr::bits_as<mcr::Record>(words);
+    return bits_as<Record>(words);
 }
-extern "C" __global__"""
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +49,22 @@ def made_up(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kernels")
     text = (kernel_folder() / "descend.cu").read_text()
     assert text.count(FLOWN) == 1
-    text = text.replace(FLOWN, "made_up(params, seed, first + run)").replace('extern "C" __global__', MADE_UP, 1)
+    text = text.replace(FLOWN, "made_up(params, seed, number)").replace(BEFORE, MADE_UP + BEFORE, 1)
     (folder / "descend.cu").write_text(text)
     (folder / "mcrisk").symlink_to(kernel_folder() / "mcrisk")
     options = [f"-DMCR_PARAMS_BYTES={SCHEMA.params_bytes(4)}"]
-    program = nvrtc.load().compile(nvrtc.read_source(folder), "compute_90", options)
-    return folder, PtxModule(program.ptx, folder), tmp_path_factory.mktemp("cache")
+    modules = []
+    for name, more in (("one", []), ("several", ["-DMCR_SEVERAL"])):
+        program = nvrtc.load().compile(nvrtc.read_source(folder), "compute_90", [*options, *more])
+        modules.append(PtxModule(program.ptx, folder, name))
+    return folder, *modules, tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
 def cupy(monkeypatch, made_up):
     """A stand-in cupy with one device."""
-    folder, module, cache = made_up
-    fake = FakeCupy(module)
+    folder, module, several, cache = made_up
+    fake = FakeCupy(module, several=several)
     monkeypatch.setitem(sys.modules, "cupy", fake)
     found = gpu.importlib.util.find_spec
     present = SimpleNamespace(name="cupy")
@@ -148,6 +151,41 @@ def test_no_more_than_32_pieces_fly_at_once(cupy, monkeypatch):
     assert cupy.streams == 3
 
 
+@pytest.mark.parametrize("keep", ["none", "losses"])
+def test_more_small_cases_than_launches_share_grids(cupy, monkeypatch, keep):
+    """Each block flies runs of one case; neither sums nor records tell. Large cases fly alone."""
+    monkeypatch.setattr(gpu, "LAUNCHES", 4)
+    monkeypatch.setattr(gpu, "SMALL_RUNS", 300)
+    counts = [1, 300, 128, 129, 7, 301, 5, 200, 250, 17, 40]
+    pieces = [Piece((PARAMS, OTHER)[n % 2], (1 << 32) - 100 * n, count) for n, count in enumerate(counts)]
+    found = gpu.GpuBackend().sums(pieces, 7 << 40, keep)
+
+    for piece, one in zip(pieces, found, strict=True):
+        check(one, 7 << 40, piece.first, piece.count, keep, piece.params)
+    assert cupy.grids == [(3, 3), (2, 2), (2, 3), (1, 2)]
+    assert cupy.launches == [301]
+
+
+def test_an_old_driver_takes_one_case_at_a_time(cupy, monkeypatch):
+    """Arguments of more than 4 kB came with CUDA 12.1."""
+    monkeypatch.setattr(gpu, "LAUNCHES", 2)
+    monkeypatch.setattr(gpu, "SEVERAL_DRIVER", 99000)
+    found = gpu.GpuBackend().sums([Piece(PARAMS, 0, 5)] * 6, 0, "none")
+
+    assert [one.tally for one in found] == [tally(expected(0, 0, 5), 0)] * 6
+    assert cupy.launches == [5] * 6 and cupy.grids == []
+
+
+def test_cases_that_find_no_memory_together_fly_alone(cupy, monkeypatch):
+    monkeypatch.setattr(gpu, "LAUNCHES", 2)
+    backend = gpu.GpuBackend()
+    cupy.whole = backend._bytes([100], sums=True, rows=False)
+    found = backend.sums([Piece(PARAMS, 0, 100)] * 6, 0, "none")
+
+    assert [one.tally for one in found] == [tally(expected(0, 0, 100), 0)] * 6
+    assert cupy.launches == [100] * 6 and cupy.grids == []
+
+
 def test_a_large_batch_is_split_and_the_next_launch_flies_before_the_last_is_awaited(cupy, monkeypatch):
     """Neither records nor sums tell."""
     monkeypatch.setattr(gpu, "LAUNCH_RUNS", 2048)
@@ -165,7 +203,7 @@ def test_a_large_batch_is_split_and_the_next_launch_flies_before_the_last_is_awa
 def test_device_memory_bounds_the_launches(cupy):
     """Half of the free memory holds two launches."""
     backend = gpu.GpuBackend()
-    cupy.free = cupy.whole = 2 * 2 * backend._bytes(2048, sums=True, rows=True)
+    cupy.free = cupy.whole = 2 * 2 * backend._bytes([2048], sums=True, rows=True)
     check(*backend.sums([Piece(PARAMS, 0, 5000)], 0, "all"), 0, 0, 5000, "all")
 
     assert cupy.launches == [2048, 2048, 904]
@@ -175,7 +213,7 @@ def test_device_memory_bounds_the_launches(cupy):
 def test_many_pieces_stay_within_the_memory(cupy):
     """Those that find no room wait for the first."""
     backend = gpu.GpuBackend()
-    cupy.free = 2 * 3 * backend._bytes(100, sums=True, rows=False)
+    cupy.free = 2 * backend._bytes([100] * 3, sums=True, rows=False)
     cupy.whole = cupy.free // 2 + 1000
     found = backend.sums([Piece(PARAMS, 100 * place, 100) for place in range(7)], 0, "none")
 
@@ -186,7 +224,7 @@ def test_many_pieces_stay_within_the_memory(cupy):
 def test_out_of_memory_first_waits_then_halves_the_launch(cupy):
     """Memory that others took in between is not an error until it is hopeless."""
     backend = gpu.GpuBackend()
-    cupy.whole = backend._bytes(1500, sums=True, rows=True)
+    cupy.whole = backend._bytes([1500], sums=True, rows=True)
     check(*backend.sums([Piece(PARAMS, 0, 2500), Piece(OTHER, 9, 700)], 0, "all")[:1], 0, 0, 2500, "all")
 
     assert cupy.launches == [1248, 1248, 4, 700]
@@ -209,6 +247,19 @@ def test_two_threads_share_a_device(cupy, monkeypatch):
     for place, one in enumerate(found):
         check(one, 1, 1000 * place, 900, "all")
     assert cupy.used == 0
+
+
+def test_two_threads_with_memory_for_one_take_turns(cupy):
+    """Neither fails, nor is any launch halved for the memory that the other gives back."""
+    backend = gpu.GpuBackend()
+    cupy.whole = backend._bytes([600], sums=True, rows=False)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda place: backend.sums([Piece(PARAMS, 600 * place, 600)], 1, "none")[0], range(12)))
+
+    for place, one in enumerate(found):
+        check(one, 1, 600 * place, 600, "none")
+    assert cupy.launches == [600] * 12
+    assert (backend._traffic.under_way, backend._traffic.landed) == (0, 12)
 
 
 def test_a_failure_that_passes_is_one_of_this_batch(cupy):
