@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["RUNS", "check_folder", "compare", "fly", "records", "replay", "replay_case", "run", "sweep"]
 
 RUNS = 10_000
+IMPORT_SECONDS = 5.0  # waited for imports that are under way
 RESULT_MODULES = ("scipy.special", "mcrisk.netcdf", "dask.array")  # the last by xarray, where dask is installed
 
 
@@ -235,9 +236,11 @@ def _imported(*modules: str) -> Iterator[None]:
     thread = threading.Thread(target=work, name="mcrisk-imports", daemon=True)
     if any(name not in sys.modules for name in modules):
         thread.start()
-    yield
-    if thread.ident is not None:
-        thread.join()
+    try:
+        yield
+    finally:
+        if thread.ident is not None:
+            thread.join(IMPORT_SECONDS)  # an interpreter that ends amid an import may crash
 
 
 def check_kernel(campaign: Campaign) -> None:
