@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mcrisk.clusterfile import ClusterSpec
     from mcrisk.tally import Tally
 
-__all__ = ["Flown", "Progress", "execute", "foretell"]
+__all__ = ["Flown", "Progress", "execute", "foretell", "longest"]
 
 TILE = 16  # runs the CPU flies side by side: batches are multiples of it
 CASE_BYTES = 30_000  # [byte] of one design point in journal and results
@@ -208,6 +208,11 @@ def foretell(campaign: Campaign, goal: Goal, backend: AbstractBackend) -> dict[s
         "seconds": whole / rate,
         "bytes": round(len(campaign.cases) * CASE_BYTES + batches * BATCH_BYTES + whole * (RUN_BYTES + record)),
     }
+
+
+def longest(threads: int) -> float:
+    """Time [s] of a bundle at most where so many threads fly."""
+    return max(BATCH_SECONDS, threads / BUNDLES_PER_SECOND)
 
 
 class Dispatch:
@@ -437,8 +442,7 @@ class Dispatch:
             size = min(pilot, -(-(self.remaining + under_way) // threads))
         else:
             seconds = self.remaining / speed / AHEAD
-            longest = max(BATCH_SECONDS, threads / BUNDLES_PER_SECOND)
-            size = int(hand.rate * min(max(seconds, LEAST_SECONDS), longest))
+            size = int(hand.rate * min(max(seconds, LEAST_SECONDS), longest(threads)))
             size = min(size, GROWTH * hand.largest)
         size = min(size, hand.what.batch, KEPT_RUNS if self.goal.keep != "none" else size)
         return max(-(-size // TILE), 1) * TILE

@@ -85,7 +85,7 @@ constexpr MCR_FN int packed(int n, int i, int j) {
 MCR_FN Vec3 integrate_increments(Estimate& estimate, NavigationMemory& memory, Gravity const& gravity,
                                  Increments const& increments) {
     Vec3 const spin_B = rotate(estimate.q_BS, (gravity.rotation_rate * tick_period) * gravity.pole_S);
-    Vec3 const turn_B = increments.angle_B - spin_B;
+    Vec3 const turn_B = increments.angle_B - fused(real(0.5), cross(spin_B, increments.angle_B), spin_B);
     Quat const q_middle = turn_by(estimate.q_BS, memory.q_rest, turn_B);
     Vec3 const axis_S = rotate_inverse(q_middle, Vec3{real(0), real(0), real(1)});
     Vec3 const push_S = fused(estimate.thrust_bias * tick_period, axis_S, rotate_inverse(q_middle, increments.velocity_B));

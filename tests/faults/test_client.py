@@ -13,7 +13,7 @@ import pytest
 from field import PATIENCE, Field, Figures, field_of, forks_of
 
 RUNS = 4000
-FEW = 1500
+FEW = 8000  # two seconds of flight
 TINY = 300  # where every file call is a trial
 
 

@@ -15,7 +15,7 @@ from mcrisk.cluster import Delivery, connected
 from mcrisk.clusterfile import ClusterSpec
 
 RUNS = 6000
-FEW = 2000
+FEW = 6000
 
 
 def kill(process: psutil.Process) -> bool:

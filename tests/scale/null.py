@@ -14,6 +14,7 @@ import socket
 import tempfile
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,7 +103,7 @@ def chosen(count: int, records: int = RECORDS) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Flight:
-    """What takes the place of `flight.fly`. seconds: [s] that it takes, as a device would."""
+    """What takes the place of `flight.fly_together`. seconds: [s] of a batch, as a device would take."""
 
     ready: Ready
     seconds: float = 0.0
@@ -147,14 +148,14 @@ def installed(ready: Path, seconds: float = 0.0) -> Flight:
 
     instead = Flight(pickle.loads(ready.read_bytes()), seconds)
     flight._LENT[NAME] = Device()
-    flight.fly = execute.fly = fly  # a worker finds `mcrisk.flight.fly` by its name
+    flight.fly_together = execute.fly_together = fly_together  # a worker finds it by its name
     _INSTALLED[NAME] = instead
     return instead
 
 
-def fly(work: Work) -> Result:
+def fly_together(works: Sequence[Work]) -> list[Result]:
     """The installed flight: a function, which dask sends by its name."""
-    return _INSTALLED[NAME](work)
+    return [_INSTALLED[NAME](work) for work in works]
 
 
 def serve(address: str, workers: int, ready: str, seconds: float) -> None:

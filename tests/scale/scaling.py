@@ -33,9 +33,10 @@ from lines import Costs, Line, foretold, line
 from measures import CASE_RUNS, GPU, MB, MISSION
 
 from mcrisk import bench, pages
+from mcrisk.backends.gpu import GpuBackend
 from mcrisk.campaign import state
 from mcrisk.clusterfile import LOOPBACK
-from mcrisk.execute import BATCH_SECONDS
+from mcrisk.execute import longest
 from mcrisk.mission import load
 
 COMMAND = "scripts/bench scaling"
@@ -392,9 +393,9 @@ def gauged(parts: Sequence[str], options: argparse.Namespace) -> dict[str, list[
 
 
 def batches_of(options: argparse.Namespace) -> list[int]:
-    """Runs of a batch to foretell for: what a GPU takes at most, and what `execute` cuts for it where that is less."""
+    """Runs of a batch to foretell for: what a GPU flies in one launch, and what `execute` cuts for its two threads."""
     rate = options.gpu_rate or ASSUMED_RATE
-    return sorted({GPU, min(GPU, int(rate * BATCH_SECONDS))}, reverse=True)
+    return sorted({GPU, min(GpuBackend.batch, int(rate / 2 * longest(2 * options.gpus)))})
 
 
 def foretell(
