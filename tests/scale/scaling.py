@@ -325,8 +325,8 @@ def markdown(found: dict[str, list[dict[str, Any]]], lines: Sequence[str], told:
     rows = [one for batch in SIZES for one in found[f"null {batch}"]] + found["cases"]
     return "\n\n".join([
         f"By `{COMMAND}` on {what['cores']} cores of {what['device']}, {what['date']}; {versions}, kernels "
-        f"{what['kernel_digest'][:8]}. A null kernel whose results have their true size, one worker; the start of dask "
-        f"is in the last column, the dataset in the memory.",
+        f"{what['kernel_digest'][:8]}. A null kernel whose results have their true size, one thread of the "
+        f"client; the dataset is in the memory.",
         table(HEADER, FORMATS, rows),
         f"The real kernel flies {two['descents_per_s_one_core']:.0f} descents/s on one core and "
         f"{two['descents_per_s_all_cores']:.0f} on {what['cores']}, {100 * two['scaling']:.0f} % of that each.",
