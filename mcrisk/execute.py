@@ -1,8 +1,9 @@
 """Batches of a campaign to workers, and their results into the store.
 
-Each worker has its own few bundles before it, a second of work for each of its threads, by the rate that it showed: a
-bundle is a part of one case, or several small cases. Towards the end they become smaller, so that all workers end
-together. No result depends on how the runs are cut and bundled.
+Each worker has its own few bundles before it, a second of work for each of its threads, by the rate that it showed, and
+more where so many fly that the client would be kept too busy: a bundle is a part of one case, or several small cases.
+Towards the end they become smaller, so that all workers end together. No result depends on how the runs are cut and
+bundled.
 
 What fails is told apart. A worker that is gone, hangs or is of another mcrisk loses its batches to the others; one
 whose device can be used no more is begun anew. Of a bundle that fails, each batch is flown alone. A batch that fails
