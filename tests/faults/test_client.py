@@ -136,7 +136,7 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("count", "runs", "cluster"),
-    [(1, FEW, ""), pytest.param(50, RUNS, "", marks=SLOW), pytest.param(20, RUNS, "processes", marks=SLOW)],
+    [(1, 1500, ""), pytest.param(50, RUNS, "", marks=SLOW), pytest.param(20, RUNS, "processes", marks=SLOW)],
 )
 def test_a_killed_command_leaves_a_store_that_goes_on(count, runs, cluster):
     figures = kill_of_clients(count, runs, cluster)
