@@ -54,12 +54,12 @@ OTHERS = [pytest.param(one, marks=pytest.mark.slow) for one in ARCHITECTURES if 
 
 @pytest.mark.parametrize("architecture", ["sm_90", *OTHERS])
 def test_the_kernel_of_several_cases_fits_them_too(architecture):
-    """Spills of a few words would be bearable, a lower occupancy would not."""
+    """No spill, and no lower occupancy, for Params that are found by the place of the case."""
     usage = nvrtc.load().compile(nvrtc.read_source(kernel_folder()), architecture, [*options(), "-DMCR_SEVERAL"]).usage
 
     assert usage is not None and usage.registers <= REGISTERS_MAX
-    assert usage.spill_stores <= 64
-    assert usage.spill_loads <= 128
+    assert usage.spill_stores == 0
+    assert usage.spill_loads == 0
 
 
 def test_the_loop_over_ticks_has_no_more_instructions_than_recorded(built):
