@@ -29,13 +29,12 @@ def test_figures_are_ready_for_json(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_step_runs_in_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once, without the round that warms up."""
+    """Once, without the round that warms up: so numpy's figure bears the compiling, and what is beyond it may be less."""
     monkeypatch.setattr(coldstart, "WARM_UP", 0)
     told = coldstart.cold_start(1, runs=16, mission="generic_small")
 
     assert list(told["steps"]) == ["numpy", "state", "fly", "dataset", "command"]
-    assert told["steps"]["numpy"]["seconds"]["least"] > 0
-    assert told["steps"]["command"]["processor_seconds"]["least"] > 0
+    assert all(told["steps"]["numpy"][kind]["least"] > 0 for kind in ("seconds", "processor_seconds"))
 
 
 def test_a_step_that_fails_is_told() -> None:
