@@ -57,9 +57,15 @@ MCR_BLOCK begin_run(Params const& params, Run& run, State& state, Draws const& d
 MCR_BLOCK tick_run(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
     fly_tick(params, run, state, draws, tick);
 }
-MCR_BLOCK report_run(Params const& params, Run const& run, State const& state, Draws const& draws, Record& record) {
-    record = report(params, run, state, draws);
+MCR_BLOCK report_run(Params const& params, Run const& run, State const& state, Body const& body, Draws const& draws,
+                     Record& record) {
+    record = report(params, run, state, body, draws);
 }
+MCR_BLOCK begin_touchdown_run(Params const& params, Run const& run, State const& state, Draws const& draws,
+                              Touch& touch) {
+    touch = begin_touchdown(params, run, state, draws);
+}
+MCR_BLOCK end_touchdown_run(Params const& params, Touch& touch) { end_touchdown(params, touch); }
 
 #if !defined(MCR_REAL_DOUBLE) && !defined(MCR_REAL_COUNTING)
 #define MCR_TILES
@@ -137,6 +143,9 @@ struct Tile {
     alignas(64) Flag altimeter[tile_width];    ///< whether the sensor can give a sample to this lane
     alignas(64) Flag velocimeter[tile_width];
     alignas(64) Flag camera[tile_width];
+    Columns<Stance> stance;                    ///< the touchdown, once every lane has ended
+    Columns<Body> body;
+    Columns<Foot> foot[legs_most];
     unsigned key_low, key_high;
     alignas(64) unsigned run_low[tile_width];
     alignas(64) unsigned run_high[tile_width];
@@ -258,6 +267,33 @@ MCR_BLOCK watch_relief_tile(Tile& tile, Params const& params, int tick) {
     for (int lane = 0; lane < tile_width; ++lane) lane_watch<true>(tile, params, tick, lane);
 }
 
+constexpr Part settled_words = MCR_PART(Body, settled);
+constexpr Part body_words{0, Columns<Body>::words};
+constexpr Part foot_words{0, Columns<Foot>::words};
+
+MCR_FN void lane_press(Tile& tile, int leg, int lane) {
+    Body body = tile.body.load(lane);
+    Foot foot = tile.foot[leg].load(lane);
+    Flag const moving = select(body.settled == Settled::moving, 1, 0);
+    press(tile.stance.load(lane), body, foot);
+    tile.body.store_where(moving, lane, body, body_words);
+    tile.foot[leg].store_where(moving, lane, foot, foot_words);
+}
+MCR_FN void lane_move(Tile& tile, int lane) {
+    Body body = tile.body.load(lane);
+    Flag const moving = select(body.settled == Settled::moving, 1, 0);
+    move(tile.stance.load(lane), body);
+    tile.body.store_where(moving, lane, body, body_words);
+}
+MCR_BLOCK press_tile(Tile& tile, int leg) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_press(tile, leg, lane);
+}
+MCR_BLOCK move_tile(Tile& tile) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_move(tile, lane);
+}
+
 MCR_FN void lane_peak(Columns<Chains>& chains, int lane) {
     Chains mine = chains.load(lane);
     multiply_add(mine);
@@ -322,6 +358,26 @@ void fly_tile(Tile& tile, Params const& params, bool relief, State* kept) {
         }
     }
 }
+
+/// The touchdowns of a tile whose runs have all ended, side by side.
+void touch_down_tile(Tile& tile, Params const& params, State const* kept) {
+    int const legs = params.world.touchdown.legs;
+    for (int lane = 0; lane < tile_width; ++lane) {
+        Touch touch;
+        begin_touchdown_run(params, tile.run.load(lane), kept[lane], tile.draws(lane), touch);
+        tile.stance.store(lane, touch.stance);
+        tile.body.store(lane, touch.body);
+        for (int k = 0; k < legs; ++k) tile.foot[k].store(lane, touch.foot[k]);
+    }
+    unsigned const* const settled = tile.body.column[settled_words.first];
+    for (bool moving = true; moving;) {
+        moving = false;
+        for (int lane = 0; lane < tile_width; ++lane) moving = moving || settled[lane] == 0;
+        if (!moving) break;
+        for (int k = 0; k < legs; ++k) press_tile(tile, k);
+        move_tile(tile);
+    }
+}
 #endif
 
 }  // namespace
@@ -344,7 +400,10 @@ MCR_EXPORT void mcr_descend_scalar(mcr::Params const* params, mcr::uint64 seed, 
         for (int tick = 0; tick < params->simulation.time_max_ticks && state.ended == 0; ++tick) {
             mcr::tick_run(*params, run, state, draws, tick);
         }
-        mcr::report_run(*params, run, state, draws, records[k]);
+        mcr::Touch touch;
+        mcr::begin_touchdown_run(*params, run, state, draws, touch);
+        mcr::end_touchdown_run(*params, touch);
+        mcr::report_run(*params, run, state, touch.body, draws, records[k]);
     }
 }
 
@@ -374,10 +433,12 @@ MCR_EXPORT void mcr_descend(mcr::Params const* params, mcr::uint64 seed, mcr::ui
         }
         mcr::State kept[mcr::tile_width];
         mcr::fly_tile(tile, *params, relief, kept);
+        mcr::touch_down_tile(tile, *params, kept);
         for (int lane = 0; lane < mcr::tile_width; ++lane) {
             mcr::uint64 const wanted = start + static_cast<mcr::uint64>(lane);
             if (wanted < count) {
-                mcr::report_run(*params, tile.run.load(lane), kept[lane], tile.draws(lane), records[wanted]);
+                mcr::report_run(*params, tile.run.load(lane), kept[lane], tile.body.load(lane), tile.draws(lane),
+                                records[wanted]);
             }
         }
     }
@@ -396,6 +457,34 @@ MCR_EXPORT long long mcr_replay(mcr::Params const* params, mcr::uint64 seed, mcr
     for (int tick = 0; tick < params->simulation.time_max_ticks && written < capacity && state.ended == 0; ++tick) {
         mcr::tick_run(*params, run, state, draws, tick);
         samples[written++] = mcr::sample_of(*params, run, state);
+    }
+    return written;
+}
+
+MCR_EXPORT int mcr_first_touch_bytes() { return static_cast<int>(sizeof(mcr::FirstTouch)); }
+MCR_EXPORT int mcr_landing_bytes() { return static_cast<int>(sizeof(mcr::Landing)); }
+MCR_EXPORT int mcr_body_bytes() { return static_cast<int>(sizeof(mcr::Body)); }
+
+/// The touchdowns of one lander from stated first touches.
+MCR_EXPORT void mcr_touch_down(mcr::Params const* params, mcr::FirstTouch const* first, long long count,
+                               mcr::Landing* landings) {
+    mcr::DefaultRounding const rounding;
+    for (long long k = 0; k < count; ++k) {
+        mcr::Touch touch = mcr::begin_touchdown(*params, first[k]);
+        mcr::end_touchdown_run(*params, touch);
+        landings[k] = mcr::landing_of(touch);
+    }
+}
+
+/// The history of one: a body per step, at most `capacity`; returns their number.
+MCR_EXPORT long long mcr_touch_down_history(mcr::Params const* params, mcr::FirstTouch const* first, long long capacity,
+                                            mcr::Body* bodies) {
+    mcr::DefaultRounding const rounding;
+    mcr::Touch touch = mcr::begin_touchdown(*params, *first);
+    long long written = 0;
+    while (written < capacity && touch.body.settled == mcr::Settled::moving) {
+        mcr::step_touchdown(*params, touch);
+        bodies[written++] = touch.body;
     }
     return written;
 }

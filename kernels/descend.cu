@@ -32,7 +32,7 @@ MCR_FN Record fly_settled(Params const& params, Draws const& draws) {
         if (state.ended != 0) break;
         fly_tick(params, run, state, draws, tick);
     }
-    return report(params, run, state, draws);
+    return report(params, run, state, touch_down(params, run, state, draws), draws);
 }
 
 /// The record of one run among columns.

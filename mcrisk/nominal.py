@@ -228,14 +228,16 @@ def _check_propellant(mission: Mission, plant: Plant, braking: Braking, referenc
 
 
 def _design_body(mission: Mission, plant: Plant, draft: Draft) -> None:
-    """Inertia of a body with the stated radius of gyration; crush force for the limit descent rate in 60 % stroke."""
+    """Inertia of a body with the stated radius of gyration; crush force for the limit descent rate in 60 % stroke, reached
+    by 5 % of it."""
     square = mission.value("touchdown.gyration_radius") ** 2
     dry, full = mission.value("vehicle.mass_dry"), plant.mass_start
     draft.settle("vehicle.inertia_dry", (dry * square,) * 3)
     draft.settle("vehicle.inertia_full", (full * square,) * 3)
     speed, stroke = mission.value("limits.descent_rate"), mission.value("touchdown.stroke_max")
     mass = plant.mass_landing
-    draft.settle("touchdown.crush_force", mass * plant.gravity + 0.5 * mass * speed**2 / (0.6 * stroke))
+    force = draft.settle("touchdown.crush_force", mass * plant.gravity + 0.5 * mass * speed**2 / (0.6 * stroke))
+    draft.settle("touchdown.leg_stiffness", force / mission.value("touchdown.legs") / (0.05 * stroke))
 
 
 @dataclass(frozen=True)

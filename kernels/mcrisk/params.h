@@ -47,6 +47,7 @@ struct Limits {
     real tilt;                   ///< [rad] > 0, default 10 deg. Largest tilt at contact.
     real tilt_rate;              ///< [rad s^-1] > 0, default 5 deg/s. Highest angular rate at contact.
     real slope;                  ///< [rad] > 0, default 12 deg. Steepest ground the lander can stand on.
+    real rest_tilt;              ///< [rad] > 0, default 20 deg. Largest tilt at rest.
     real target_radius;          ///< [m] > 0, default 10 km. Largest distance from the target.
     real drop_height;            ///< [m] > 0, default 3 m. Highest engine cut-off above the ground.
 };

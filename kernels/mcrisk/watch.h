@@ -1,6 +1,7 @@
 #pragma once
 /// Watching a run: contact with the ground, outcomes decided in flight, the first cause, and the heights and speeds that the
 /// record reports. Nothing here acts on the flight.
+#include "outcome.h"
 #include "state.h"
 
 namespace mcr {
