@@ -463,7 +463,6 @@ MCR_EXPORT long long mcr_replay(mcr::Params const* params, mcr::uint64 seed, mcr
 
 MCR_EXPORT int mcr_first_touch_bytes() { return static_cast<int>(sizeof(mcr::FirstTouch)); }
 MCR_EXPORT int mcr_landing_bytes() { return static_cast<int>(sizeof(mcr::Landing)); }
-MCR_EXPORT int mcr_body_bytes() { return static_cast<int>(sizeof(mcr::Body)); }
 
 /// The touchdowns of one lander from stated first touches.
 MCR_EXPORT void mcr_touch_down(mcr::Params const* params, mcr::FirstTouch const* first, long long count,
@@ -474,19 +473,6 @@ MCR_EXPORT void mcr_touch_down(mcr::Params const* params, mcr::FirstTouch const*
         mcr::end_touchdown_run(*params, touch);
         landings[k] = mcr::landing_of(touch);
     }
-}
-
-/// The history of one: a body per step, at most `capacity`; returns their number.
-MCR_EXPORT long long mcr_touch_down_history(mcr::Params const* params, mcr::FirstTouch const* first, long long capacity,
-                                            mcr::Body* bodies) {
-    mcr::DefaultRounding const rounding;
-    mcr::Touch touch = mcr::begin_touchdown(*params, *first);
-    long long written = 0;
-    while (written < capacity && touch.body.settled == mcr::Settled::moving) {
-        mcr::step_touchdown(*params, touch);
-        bodies[written++] = touch.body;
-    }
-    return written;
 }
 
 #ifdef MCR_TILES

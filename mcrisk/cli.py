@@ -40,6 +40,7 @@ for function, short in (
     (ask.replay, "Fly one run again and show its course."),
     (design.params, "List the parameters of a mission."),
     (design.check, "Check mission files, and show the design that follows."),
+    (design.touchdown, "Map the touchdowns after which a lander stands."),
     (design.bench, "Measure how fast descents are flown."),
 ):
     app.command(short_help=short)(function)

@@ -136,6 +136,7 @@ MCR_FN Stance stance_of(World const& world, Guidance const& guidance, Slope cons
     s.cg_B = body.cg_B;
     s.low_B = Vec3{-body.cg_B.x, -body.cg_B.y, gear.clearance - gear.cg_height};
     s.low_radius = gear.clearance_radius;
+    MCR_SETTLE(s);
     s.mass = mass;
     s.mass_inverse = real(1) / mass;
     s.stiffness = stiffness;
@@ -152,6 +153,7 @@ MCR_FN Stance stance_of(World const& world, Guidance const& guidance, Slope cons
     s.ring_thrust = ring_thrust;
     s.main_decay = exponential(-contact_step / maximum(world.propulsion.main.tail_off, real(1e-3)));
     s.ring_decay = exponential(-contact_step / maximum(world.propulsion.cluster.lag, real(1e-3)));
+    MCR_SETTLE(s);
     s.felt = select(chance.b < gear.touch_missed, 0, 1);
     s.cut_rule = static_cast<int>(guidance.cutoff);
     s.cut_legs = select(guidance.cutoff == Cutoff::legs, guidance.cutoff_legs, 1);
@@ -321,21 +323,26 @@ MCR_FN Touch begin_touchdown(Params const& params, Run const& run, State const& 
     Truth const& truth = state.truth;
     World const& world = run.world;
     Bearings const b = bearings_of(world.gravity, world.touchdown.cg_height, truth.position_S, truth.velocity_S);
-    Slope const slope = slope_of(world, unit(from_centre(world.gravity, truth.position_S)), b.forward);
-    Quat const q_GS = from_axes(slope.downhill_S, slope.level_S, slope.normal_S);
+    Slope slope = slope_of(world, unit(from_centre(world.gravity, truth.position_S)), b.forward);
+    MCR_SETTLE(slope);
     real const tank = truth.engines.propellant / world.propulsion.propellant + world.propulsion.residual;
     bool const wet = truth.engines.propellant > real(0);
     bool const lost = state.tick - 1 >= run.struck.cluster_out_tick;
     real const engines = real_of(world.propulsion.cluster.count) - select(lost, real(1), real(0));
     real const ring = state.guidance.duty * maximum(engines, real(0)) * world.propulsion.cluster.thrust;
-    Touch touch{};
+    Uniform4 chance = uniforms(draws, Stream::touchdown, 0u);
+    MCR_SETTLE(chance);
+    Touch touch;
     touch.stance = stance_of(world, params.onboard.guidance, slope, mass_of(world, truth), clamp(tank, real(0), real(1)),
-                             norm(point_mass(world.gravity, truth.position_S)), uniforms(draws, Stream::touchdown, 0u),
+                             norm(point_mass(world.gravity, truth.position_S)), chance,
                              select(wet, truth.engines.main, real(0)), select(wet, ring, real(0)));
+    MCR_SETTLE(touch);
+    Quat const q_GS = from_axes(slope.downhill_S, slope.level_S, slope.normal_S);
     touch.body = body_of(touch.stance, rotate(q_GS, truth.velocity_S), compose(truth.q_BS, conjugate(q_GS)), truth.omega_BN_B);
     touch.body.settled = is_landing(params, state) ? Settled::moving : Settled::spared;
     int const legs = params.world.touchdown.legs;
     for (int k = 0; k < legs; ++k) {
+        MCR_SETTLE(touch);
         touch.foot[k] = foot_of(world, touch.stance, normals(draws, Stream::touchdown, 1u + static_cast<unsigned>(k)), k);
         rest_on(touch.body, touch.foot[k]);
     }
@@ -394,7 +401,7 @@ MCR_FN Touch begin_touchdown(Params const& params, FirstTouch const& first) {
 
 /// How a stated touchdown ended.
 struct Landing {
-    Settled settled;        ///< [] How the touchdown ended.
+    Settled settled;        ///< [] How it ended.
     int  exhausted;         ///< [] 1 if a leg had no stroke left.
     real time;              ///< [s] From the first touch to rest or fall.
     real stroke;            ///< [m] Longest stroke of a leg.
@@ -414,23 +421,21 @@ MCR_FN Landing landing_of(Touch const& touch) {
                    body.slide, body.room, arctangent2(norm(cross(axis_G, up_G)), dot(axis_G, up_G)), norm(body.velocity_G)};
 }
 
-/// One step of a touchdown under way.
-MCR_FN void step_touchdown(Params const& params, Touch& touch) {
-    int const legs = params.world.touchdown.legs;
-    for (int k = 0; k < legs; ++k) press(touch.stance, touch.body, touch.foot[k]);
-    move(touch.stance, touch.body);
-}
-
 /// From the first touch to rest or fall.
 MCR_FN void end_touchdown(Params const& params, Touch& touch) {
-    while (touch.body.settled == Settled::moving) step_touchdown(params, touch);
+    int const legs = params.world.touchdown.legs;
+    while (touch.body.settled == Settled::moving) {
+        MCR_SETTLE(touch);
+        for (int k = 0; k < legs; ++k) press(touch.stance, touch.body, touch.foot[k]);
+        move(touch.stance, touch.body);
+    }
 }
 
 /// The touchdown of one run.
-MCR_FN Body touch_down(Params const& params, Run const& run, State const& state, Draws const& draws) {
+MCR_FN Touch touch_down(Params const& params, Run const& run, State const& state, Draws const& draws) {
     Touch touch = begin_touchdown(params, run, state, draws);
     end_touchdown(params, touch);
-    return touch.body;
+    return touch;
 }
 
 }  // namespace mcr

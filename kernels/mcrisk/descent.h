@@ -218,7 +218,7 @@ MCR_FN Record fly(Params const& params, Draws const& draws) {
         if (state.ended != 0) break;
         fly_tick(params, run, state, draws, tick);
     }
-    return report(params, run, state, touch_down(params, run, state, draws), draws);
+    return report(params, run, state, touch_down(params, run, state, draws).body, draws);
 }
 
 }  // namespace mcr
