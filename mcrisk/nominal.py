@@ -228,8 +228,8 @@ def _check_propellant(mission: Mission, plant: Plant, braking: Braking, referenc
 
 
 def _design_body(mission: Mission, plant: Plant, draft: Draft) -> None:
-    """Inertia of a body with the stated radius of gyration; crush force for the limit descent rate in 60 % of the stroke,
-    and the stiffness that reaches it in 5 %."""
+    """Inertia of a body with the stated radius of gyration; crush force for the limit descent rate in 60 % of the
+    stroke, and the stiffness that reaches it in 5 %."""
     square = mission.value("touchdown.gyration_radius") ** 2
     dry, full = mission.value("vehicle.mass_dry"), plant.mass_start
     draft.settle("vehicle.inertia_dry", (dry * square,) * 3)

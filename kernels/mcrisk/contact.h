@@ -15,8 +15,9 @@ namespace mcr {
 
 constexpr real contact_step = real(1e-3);         ///< [s] of the touchdown.
 constexpr int  contact_steps_max = 20000;         ///< [ms] after the first touch a lander that still moves is judged as it is.
-constexpr int  rest_steps = 200;                  ///< [ms] of rest that end a touchdown.
-constexpr real rest_speed = real(0.03);           ///< [m s^-1] a slower lander rests.
+constexpr int  rest_steps = 300;                  ///< [ms] of rest that end a touchdown.
+constexpr real rest_speed = real(0.03);           ///< [m s^-1] a slower lander rests, if it does not get faster.
+constexpr real calm_speed = real(0.001);          ///< [m s^-1] nor is that a rise.
 constexpr real fallen_cosine = real(0.5);         ///< [] cosine of 60 deg from the vertical: fallen over.
 constexpr real touch_force = real(20);            ///< [N] on a foot that a touch sensor feels.
 constexpr int  legs_most = 12;                    ///< [] legs a lander can have.
@@ -74,7 +75,9 @@ struct Body {
     real ring_thrust;
     int  signals;         // touch signals of this step
     int  called;          // [ms] when a cut was called for; -1: not yet
-    int  still;           // [ms] at rest
+    int  still;           // [ms] slow without a break
+    real early;           // [m^2 s^-2] greatest square of the speed in the first half of them
+    real late;            // in the second
     int  time;            // [ms]
     Settled settled;
     real stroke;          // [m] longest so far
@@ -204,6 +207,8 @@ MCR_FN Body body_of(Stance const& stance, Vec3 const& velocity_G, Quat const& q_
     bool const off = (stance.main_thrust + stance.ring_thrust) <= real(0);
     body.called = select(off, 0, -1);
     body.still = 0;
+    body.early = real(0);
+    body.late = real(0);
     body.time = 0;
     body.settled = Settled::moving;
     body.stroke = real(0);
@@ -298,14 +303,22 @@ MCR_FN void move(Stance const& stance, Body& body) {
 
     // rest or fall
     real const spin = dot(omega, scale(stance.inertia, omega)) * stance.mass_inverse;
-    bool const slow = norm_squared(body.velocity_G) + spin < rest_speed * rest_speed;
+    real const speed2 = norm_squared(body.velocity_G) + spin;
+    bool const slow = speed2 < rest_speed * rest_speed;
     bool const carried = body.force_G.z > real(0.5) * stance.mass * absolute(stance.gravity_G.z);
+    bool const starts = body.still == 0;
+    bool const first_half = body.still < rest_steps / 2;
+    body.early = select(starts, speed2, select(first_half, maximum(body.early, speed2), body.early));
+    body.late = select(first_half, real(0), maximum(body.late, speed2));
     body.still = select(slow & carried & off, body.still + 1, 0);
+    bool const calm = body.late <= maximum(body.early, calm_speed * calm_speed);
+    bool const rests = (body.still >= rest_steps) & calm;
+    body.still = select(body.still >= rest_steps, 0, body.still);
     bool const fallen = dot(axis_G, stance.up_G) < fallen_cosine;
     body.time = body.time + 1;
     bool const over = body.time >= contact_steps_max;
     Settled const verdict = fallen ? Settled::fallen : Settled::rests;
-    body.settled = (fallen | over | (body.still >= rest_steps)) ? verdict : body.settled;
+    body.settled = (fallen | over | rests) ? verdict : body.settled;
     body.force_G = Vec3{real(0), real(0), real(0)};
     body.torque_B = body.force_G;
     body.signals = 0;
