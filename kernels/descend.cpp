@@ -63,7 +63,7 @@ MCR_BLOCK report_run(Params const& params, Run const& run, State const& state, B
 }
 MCR_BLOCK begin_touchdown_run(Params const& params, Run const& run, State const& state, Draws const& draws,
                               Touch& touch) {
-    touch = begin_touchdown(params, run, state, draws);
+    begin_touchdown(params, run, state, draws, touch);
 }
 MCR_BLOCK end_touchdown_run(Params const& params, Touch& touch) { end_touchdown(params, touch); }
 
@@ -207,7 +207,7 @@ template <bool relief>
 MCR_FN void lane_watch(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     do_watch(params, tile.run.load(lane), state, tick, relief);
-    tile.state.store(lane, state, truth_words, events_words, ended_words, tick_words);
+    tile.state.store(lane, state, truth_words, guidance_words, events_words, ended_words, tick_words);
 }
 
 MCR_BLOCK guide_tile(Tile& tile, Params const& params, int tick) {
@@ -469,7 +469,8 @@ MCR_EXPORT void mcr_touch_down(mcr::Params const* params, mcr::FirstTouch const*
                                mcr::Landing* landings) {
     mcr::DefaultRounding const rounding;
     for (long long k = 0; k < count; ++k) {
-        mcr::Touch touch = mcr::begin_touchdown(*params, first[k]);
+        mcr::Touch touch;
+        mcr::begin_touchdown(*params, first[k], touch);
         mcr::end_touchdown_run(*params, touch);
         landings[k] = mcr::landing_of(touch);
     }

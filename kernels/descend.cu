@@ -27,7 +27,8 @@ MCR_FN Record fly_settled(Params const& params, uint64 seed, uint64 number) {
     }
     MCR_SETTLE(run);
     MCR_SETTLE(state);
-    Touch const touch = touch_down(params, run, state, draws);
+    Touch touch;
+    touch_down(params, run, state, draws, touch);
     return report(params, run, state, touch.body, draws);
 }
 

@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NominalFlight", "PhaseRow", "nominal_flight", "quiet"]
 
-CHANCES = (
-    "start_failure",
-    "main_out",
-    "cluster_out",
-    "altimeter_never",
-    "altimeter_lost",
-    "altimeter_offset",
-    "velocimeter_never",
-)  # of Faults: what has a probability
 TICK = float(units.TICK)  # [s]
 
 
@@ -69,8 +60,9 @@ def quiet(packed: bytes, real: int = 4) -> bytes:
     world = case["world"]
     world["gravity"]["anomaly"] = 0
     world["propulsion"]["noise"] = 0
-    for name in CHANCES:
-        world["faults"][name] = 0
+    for path, one in schema.fields.items():
+        if path.startswith("faults.") and one.description.startswith("Probability"):
+            world["faults"][path.removeprefix("faults.")] = 0
     world["touchdown"]["foot_caught"] = 0
     return case.tobytes()
 

@@ -124,7 +124,7 @@ MCR_FN bool is_landing(Params const& params, State const& state) {
 
 /// Constants of a touchdown. `tank`: fraction of the propellant left, `mass` of it all.
 MCR_FN Stance stance_of(World const& world, Guidance const& guidance, Slope const& slope, real mass, real tank, real gravity,
-                        Uniform4 const& chance, real main_thrust, real ring_thrust) {
+                        bool caught, Flag felt, real main_thrust, real ring_thrust) {
     Touchdown const& gear = world.touchdown;
     MassProperties const body = mass_properties(world.vehicle, tank);
     real const legs = real_of(gear.legs);
@@ -139,13 +139,12 @@ MCR_FN Stance stance_of(World const& world, Guidance const& guidance, Slope cons
     s.cg_B = body.cg_B;
     s.low_B = Vec3{-body.cg_B.x, -body.cg_B.y, gear.clearance - gear.cg_height};
     s.low_radius = gear.clearance_radius;
-    MCR_SETTLE(s);
     s.mass = mass;
     s.mass_inverse = real(1) / mass;
     s.stiffness = stiffness;
     s.damping = real(2) * gear.leg_damping * square_root(stiffness * mass / legs);
     s.friction = gear.friction;
-    s.caught = select(chance.a < gear.foot_caught, 1, 0);
+    s.caught = select(caught, 1, 0);
     s.crush_first = gear.crush_force / legs;
     s.crush_second = gear.crush_rise * s.crush_first;
     s.stroke_first = gear.crush_step * gear.stroke_max;
@@ -156,8 +155,7 @@ MCR_FN Stance stance_of(World const& world, Guidance const& guidance, Slope cons
     s.ring_thrust = ring_thrust;
     s.main_decay = exponential(-contact_step / maximum(world.propulsion.main.tail_off, real(1e-3)));
     s.ring_decay = exponential(-contact_step / maximum(world.propulsion.cluster.lag, real(1e-3)));
-    MCR_SETTLE(s);
-    s.felt = select(chance.b < gear.touch_missed, 0, 1);
+    s.felt = felt;
     s.cut_rule = static_cast<int>(guidance.cutoff);
     s.cut_legs = select(guidance.cutoff == Cutoff::legs, guidance.cutoff_legs, 1);
     s.cut_shock = guidance.cutoff_shock;
@@ -332,22 +330,20 @@ struct Touch {
 };
 
 /// The first touch of a run that has ended: its lowest foot on its ground.
-MCR_FN Touch begin_touchdown(Params const& params, Run const& run, State const& state, Draws const& draws) {
+MCR_FN void begin_touchdown(Params const& params, Run const& run, State const& state, Draws const& draws, Touch& touch) {
     Truth const& truth = state.truth;
     World const& world = run.world;
     Bearings const b = bearings_of(world.gravity, world.touchdown.cg_height, truth.position_S, truth.velocity_S);
-    Slope slope = slope_of(world, unit(from_centre(world.gravity, truth.position_S)), b.forward);
-    MCR_SETTLE(slope);
+    Slope const slope = slope_of(world, unit(from_centre(world.gravity, truth.position_S)), b.forward);
     real const tank = truth.engines.propellant / world.propulsion.propellant + world.propulsion.residual;
     bool const wet = truth.engines.propellant > real(0);
     bool const lost = state.tick - 1 >= run.struck.cluster_out_tick;
     real const engines = real_of(world.propulsion.cluster.count) - select(lost, real(1), real(0));
     real const ring = state.guidance.duty * maximum(engines, real(0)) * world.propulsion.cluster.thrust;
-    Uniform4 chance = uniforms(draws, Stream::touchdown, 0u);
-    MCR_SETTLE(chance);
-    Touch touch;
+    Uniform4 const chance = uniforms(draws, Stream::touchdown, 0u);
     touch.stance = stance_of(world, params.onboard.guidance, slope, mass_of(world, truth), clamp(tank, real(0), real(1)),
-                             norm(point_mass(world.gravity, truth.position_S)), chance,
+                             norm(point_mass(world.gravity, truth.position_S)), chance.a < world.touchdown.foot_caught,
+                             1 - run.struck.touch_missed,
                              select(wet, truth.engines.main, real(0)), select(wet, ring, real(0)));
     MCR_SETTLE(touch);
     Quat const q_GS = from_axes(slope.downhill_S, slope.level_S, slope.normal_S);
@@ -359,7 +355,6 @@ MCR_FN Touch begin_touchdown(Params const& params, Run const& run, State const& 
         touch.foot[k] = foot_of(world, touch.stance, normals(draws, Stream::touchdown, 1u + static_cast<unsigned>(k)), k);
         rest_on(touch.body, touch.foot[k]);
     }
-    return touch;
 }
 
 /// A first touch as stated, and not as flown.
@@ -379,7 +374,7 @@ struct FirstTouch {
 };
 
 /// The first touch of a lander of these Params in a stated way; ground and legs have their nominal heights.
-MCR_FN Touch begin_touchdown(Params const& params, FirstTouch const& first) {
+MCR_FN void begin_touchdown(Params const& params, FirstTouch const& first, Touch& touch) {
     World const& world = params.world;
     SineCosine const slope = sine_cosine(first.slope);
     SineCosine const heading = sine_cosine(first.heading);
@@ -394,14 +389,11 @@ MCR_FN Touch begin_touchdown(Params const& params, FirstTouch const& first) {
     Vec3 const velocity_H{first.horizontal_speed * heading.cosine, first.horizontal_speed * heading.sine, -first.descent_rate};
     World chosen = world;
     chosen.touchdown.friction = first.friction;
-    chosen.touchdown.foot_caught = first.caught;
-    chosen.touchdown.touch_missed = real(0);
     real const used = world.propulsion.propellant * (real(1) - clamp(first.tank, real(0), real(1)));
     real const mass = world.vehicle.mass_dry + world.propulsion.propellant + world.rcs.propellant - used;
     real const level = point_mass(world.gravity, Vec3{real(0), real(0), real(0)}).z;
-    Touch touch{};
     touch.stance = stance_of(chosen, params.onboard.guidance, ground, mass, clamp(first.tank, real(0), real(1)), -level,
-                             Uniform4{real(0.5), real(0.5), real(0.5), real(0.5)}, first.thrust, real(0));
+                             first.caught > real(0), 1, first.thrust, real(0));
     touch.body = body_of(touch.stance, rotate(q_GH, velocity_H), compose(q_BH, conjugate(q_GH)),
                          rotate(q_BH, first.tilt_rate * axis_H));
     int const legs = world.touchdown.legs;
@@ -409,7 +401,6 @@ MCR_FN Touch begin_touchdown(Params const& params, FirstTouch const& first) {
         touch.foot[k] = foot_of(chosen, touch.stance, Normal4{real(0), real(0), real(0), real(0)}, k);
         rest_on(touch.body, touch.foot[k]);
     }
-    return touch;
 }
 
 /// How a stated touchdown ended.
@@ -445,10 +436,9 @@ MCR_FN void end_touchdown(Params const& params, Touch& touch) {
 }
 
 /// The touchdown of one run.
-MCR_FN Touch touch_down(Params const& params, Run const& run, State const& state, Draws const& draws) {
-    Touch touch = begin_touchdown(params, run, state, draws);
+MCR_FN void touch_down(Params const& params, Run const& run, State const& state, Draws const& draws, Touch& touch) {
+    begin_touchdown(params, run, state, draws, touch);
     end_touchdown(params, touch);
-    return touch;
 }
 
 }  // namespace mcr

@@ -147,6 +147,7 @@ MCR_FN void do_drift(Run const& run, State& state, Draws const& draws, int tick)
 /// Contact, outcomes decided in flight, causes; then the sums of the tick start anew, unless its end is still to be found.
 MCR_FN void do_watch(Params const& params, Run const& run, State& state, int tick, bool relief) {
     watch(params, run, state, tick, relief);
+    feel(params, run, state);
     Vec3 const zero{real(0), real(0), real(0)};
     bool const flies = state.ended == 0;
     state.truth.angle_B = select(flies, zero, state.truth.angle_B);
@@ -218,7 +219,9 @@ MCR_FN Record fly(Params const& params, Draws const& draws) {
         if (state.ended != 0) break;
         fly_tick(params, run, state, draws, tick);
     }
-    return report(params, run, state, touch_down(params, run, state, draws).body, draws);
+    Touch touch;
+    touch_down(params, run, state, draws, touch);
+    return report(params, run, state, touch.body, draws);
 }
 
 }  // namespace mcr

@@ -20,6 +20,9 @@ struct Faults {
     real altimeter_offset;        ///< [] 0 .. 1, default 0. Probability of a constant false offset of the altimeter.
     real altimeter_offset_size;   ///< [m] default 100 m. Size of the false offset.
     real velocimeter_never;       ///< [] 0 .. 1, default 0. Probability that the velocimeter never works.
+    real touch_missed;            ///< [] 0 .. 1, default 0. Probability that no touch of foot or probe is felt.
+    real touch_false;             ///< [] 0 .. 1, default 0. Probability of a false touch signal, latched before it is heeded.
+    real touch_false_height;      ///< [m] >= 0, default 40 m. Believed height below which touch signals are heeded.
 };
 
 /// What strikes one run.
@@ -31,6 +34,8 @@ struct Struck {
     int altimeter_lost;
     int altimeter_offset;
     int velocimeter_never;
+    int touch_missed;
+    int touch_false;
 };
 
 constexpr int never = 1 << 20;  ///< [tick] later than any flight.
@@ -40,6 +45,7 @@ MCR_FN Struck strike(Faults const& faults, Draws const& draws) {
     Uniform4 const engine = uniforms(draws, Stream::engine, 0);
     Uniform4 const when = uniforms(draws, Stream::engine, 1);
     Uniform4 const sensor = uniforms(draws, Stream::faults, 0);
+    Uniform4 const touch = uniforms(draws, Stream::faults, 1);
     real const window = faults.out_time_last - faults.out_time_first;
     int const main_tick = to_int((faults.out_time_first + window * when.a) / tick_period, 0, never);
     int const cluster_tick = to_int((faults.out_time_first + window * when.b) / tick_period, 0, never);
@@ -49,7 +55,9 @@ MCR_FN Struck strike(Faults const& faults, Draws const& draws) {
                   select(sensor.a < faults.altimeter_never, 1, 0),
                   select(sensor.b < faults.altimeter_lost, 1, 0),
                   select(sensor.c < faults.altimeter_offset, 1, 0),
-                  select(sensor.d < faults.velocimeter_never, 1, 0)};
+                  select(sensor.d < faults.velocimeter_never, 1, 0),
+                  select(touch.a < faults.touch_missed, 1, 0),
+                  select(touch.b < faults.touch_false, 1, 0)};
 }
 
 }  // namespace mcr

@@ -33,7 +33,6 @@ struct Touchdown {
     real foot_caught;        ///< [] 0 .. 1, default 0.1. Probability that a foot is caught and cannot slide.
     real clearance;          ///< [m] >= 0, default 0.3 m. Height of the lowest fixed part, such as a nozzle, above the feet.
     real clearance_radius;   ///< [m] >= 0, default 0.3 m. Radius of that part about the axis.
-    real touch_missed;       ///< [] 0 .. 1, default 0. Probability that no touch of a foot is felt.
 };
 
 /// Half-width of the support polygon toward its nearest edge: R cos(pi / n).

@@ -95,6 +95,7 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, B
     residual = (outcome == Outcome::propellant_depletion) ? Cause::propellant_budget : residual;
     residual = (((outcome == Outcome::tip_over) & (lean_ground > real(0.5) * lean)) | (outcome == Outcome::hazard_strike))
                    ? Cause::terrain_site : residual;
+    residual = (followed & (run.struck.touch_missed == 1)) ? Cause::touch_sensor : residual;
     Cause cause = events.cause != 0 ? static_cast<Cause>(events.cause) : residual;
     bool const silent = (cause == Cause::altimeter_late) & (events.altimeter_seen == 0);
     cause = silent ? Cause::altimeter_never : cause;

@@ -1,6 +1,6 @@
 #pragma once
 /// Watching a run: contact with the ground, outcomes decided in flight, the first cause, and the heights and speeds that the
-/// record reports. Nothing here acts on the flight.
+/// record reports; and touch signals before contact, which alone of it all act on the flight.
 #include "outcome.h"
 #include "state.h"
 
@@ -124,6 +124,23 @@ MCR_FN void watch(Params const& params, Run const& run, State& state, int tick, 
     events.contact_fraction = select(touches, fraction, real(1));
     state.ended = select(is_finite(state), select(touches, 1, 0), 2);
     state.tick = tick + 1;
+}
+
+/// Cuts the engines by a probe that touches the ground, or by a false touch signal once it is heeded.
+MCR_FN void feel(Params const& params, Run const& run, State& state) {
+    Guidance const& guidance = params.onboard.guidance;
+    World const& nominal = params.world;
+    real const believed = sphere_height(nominal.gravity.radius, state.estimate.position_S) - nominal.touchdown.cg_height;
+    bool const armed = (state.guidance.phase >= Phase::approach) & (state.guidance.phase < Phase::cut);
+    bool const heeded = (guidance.cutoff != Cutoff::height) & (guidance.cutoff != Cutoff::shock);
+    bool const probed = (guidance.cutoff == Cutoff::probe) & (run.struck.touch_missed == 0) &
+                        (state.truth.clearance <= guidance.cutoff_probe);
+    bool const fooled = heeded & (run.struck.touch_false == 1) & (believed <= run.world.faults.touch_false_height);
+    bool const cuts = armed & (probed | fooled);
+    blame(state.events, cuts & fooled, Cause::touch_sensor);
+    state.guidance.phase = cuts ? Phase::cut : state.guidance.phase;
+    state.guidance.throttle = select(cuts, real(0), state.guidance.throttle);
+    state.guidance.duty_wish = select(cuts, real(0), state.guidance.duty_wish);
 }
 
 /// Moves a run that has touched the ground in this tick back along it to the surface.

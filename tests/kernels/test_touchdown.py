@@ -56,7 +56,9 @@ MCR_FN Record judged(Vec3 velocity_S, Vec3 axis_S, real rate, real slope, real a
     Vec3 const y_S = unit(Vec3{{0, 1, 0}} - axis_S.y * axis_S);
     state.truth.q_BS = from_axes(cross(y_S, axis_S), y_S, axis_S);
     Draws const draws = make_draws(5, run);
-    return report(params, one, state, touch_down(params, one, state, draws).body, draws);
+    Touch touch;
+    touch_down(params, one, state, draws, touch);
+    return report(params, one, state, touch.body, draws);
 }}
 """
 )
