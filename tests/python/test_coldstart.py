@@ -29,7 +29,7 @@ def test_figures_are_ready_for_json(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_step_runs_in_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once, without the round that warms up: so numpy's figure bears the compiling, and what is beyond it may be less."""
+    """Once, without the round that warms up: numpy's figure bears the compiling, and what is beyond it may be less."""
     monkeypatch.setattr(coldstart, "WARM_UP", 0)
     told = coldstart.cold_start(1, runs=16, mission="generic_small")
 
