@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).parent / "gpu_tools"))
 
-# A shell without job control has what it starts in the background ignore SIGINT; so would all commands that tests interrupt.
+# What a shell without job control starts in the background ignores SIGINT; so would all commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
