@@ -195,7 +195,7 @@ def fly(
     Refuses kernels other than those the campaign states.
     """
     from mcrisk.execute import execute
-    from mcrisk.results import RESULTS, kept_files, of_store
+    from mcrisk.results import RESULTS, kept_files, of_store, stale_files
     from mcrisk.store import RECORDS, Store, TooLarge
 
     check_kernel(campaign)
@@ -213,10 +213,12 @@ def fly(
         result.attrs["device"] = flown.described
         if folder and result.attrs.get("complete", 1):
             netcdf.write(result, folder / RESULTS)
+            for stale in stale_files(folder, campaign, result, goal.keep):
+                stale.unlink(missing_ok=True)
             for case, name in enumerate(kept_files(goal.keep, len(campaign.cases))):
                 runs, _ = flown_counts(result)[case]
                 try:
-                    numbers, records = store.kept(case)
+                    numbers, records = store.kept(case, losses=goal.keep == "losses")
                 except TooLarge as refusal:
                     tell(f"{name} is not written: {refusal}; {RECORDS} in {folder} holds them")
                     continue

@@ -29,6 +29,7 @@ __all__ = [
     "reached",
     "read_results",
     "results_file",
+    "stale_files",
 ]
 
 RESULTS = "results.nc"
@@ -164,6 +165,13 @@ def kept_files(keep: Keep, cases: int) -> list[str]:
     if keep == "none":
         return []
     return [f"{keep}.nc"] if cases == 1 else [f"{keep}-{case}.nc" for case in range(cases)]
+
+
+def stale_files(folder: Path, campaign: Campaign, results: xr.Dataset, keep: Keep) -> list[Path]:
+    """Files in which records were kept otherwise than now, and of other runs than those of the results."""
+    others = {"losses": "all", "all": "losses"}
+    names = kept_files(others[keep], len(campaign.cases)) if keep in others else []  # type: ignore[arg-type]
+    return [path for name in names if (path := folder / name).is_file() and not _keeps(path, campaign, results)]
 
 
 def flown_runs(dataset: xr.Dataset) -> int:

@@ -184,6 +184,26 @@ def test_kept_records_of_fewer_runs_or_torn_ones_are_flown_again(mcrisk):
     assert netcdf.read(Path("results/all.nc")).sizes["run"] == 64
 
 
+def test_kept_files_hold_what_they_are_named_for_whatever_was_kept_before(mcrisk):
+    """Losses alone in losses.nc, though all records of the first runs are there; no file of fewer runs beside it."""
+    from mcrisk import netcdf
+
+    def run(*more):
+        assert mcrisk("run", MISSION, "--out", "results", *more)[0] == 0
+        return sorted(path.name for path in Path("results").glob("*.nc"))
+
+    hard = "--set", "limits.descent_rate=1 m/s"  # some are lost
+
+    assert run(*hard, "--runs", "32", "--keep", "all") == ["all.nc", "results.nc"]
+    assert run(*hard, "--runs", "64", "--keep", "losses") == ["losses.nc", "results.nc"]
+
+    losses, results = (netcdf.read(Path(f"results/{name}.nc")) for name in ("losses", "results"))
+    assert 0 < losses.sizes["run"] == 64 - int(results["success_count"]) < 64
+    assert "success" not in losses["outcome"].values
+    assert run(*hard, "--runs", "96", "--keep", "all") == ["all.nc", "results.nc"]
+    assert run(*hard, "--runs", "96", "--keep", "losses") == ["all.nc", "losses.nc", "results.nc"]
+
+
 def test_a_replayed_run_ends_as_it_did_in_the_campaign(mcrisk):
     """From the folder, by its stored parameters, and from the mission."""
     from mcrisk import netcdf
