@@ -209,7 +209,7 @@ def fly(
         from mcrisk import dataset, netcdf
         from mcrisk.dataset import flown_counts
 
-        result = of_store(store, backend=flown.backend, elapsed=flown.elapsed)
+        result = of_store(store, backend=flown.backend, elapsed=flown.elapsed, runs_new=flown.runs)
         result.attrs["device"] = flown.described
         if folder and result.attrs.get("complete", 1):
             netcdf.write(result, folder / RESULTS)

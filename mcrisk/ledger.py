@@ -118,10 +118,12 @@ def runs_told(number: int) -> str:
 
 
 def provenance(answer: dict[str, Any]) -> str:
-    """One line: what was run, where, how fast."""
-    runs = sum(case["runs"] for case in answer["cases"])
+    """One line: what was run, where, how fast the last flight was."""
+    runs, new = sum(case["runs"] for case in answer["cases"]), answer["runs_new"]
     rate = f", {count(round(answer['runs_per_s']))} runs/s" if answer["runs_per_s"] else ""
-    where = f" in {_seconds(answer)} s{rate}, {answer['backend']}" if answer["backend"] else ""  # read from a journal
+    which = "" if new == runs else f", the last {count(new)} of them"
+    where = f"{which} in {_seconds(answer)} s{rate}" if new else ""
+    where += f", {answer['backend']}" if answer["backend"] else ""  # not where it is read from a journal
     return (
         f"campaign {answer['campaign'][:8]}, seed {answer['seed']}, {runs_told(runs)}{where}; "
         f"intervals: {answer['interval_method']}, {_level(answer['confidence'])}"

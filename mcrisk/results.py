@@ -208,8 +208,8 @@ def _whole(path: Path) -> bool:
         return ours and reached(found, store.goal)
 
 
-def of_store(store: Store, backend: str = "", elapsed: float = 0.0) -> xr.Dataset:
-    """The dataset of what a store holds now.
+def of_store(store: Store, backend: str = "", elapsed: float = 0.0, runs_new: int = 0) -> xr.Dataset:
+    """The dataset of what a store holds now. elapsed: [s] of the flight that ends now and flew `runs_new` of the runs.
 
     Where that is less than was asked for, its attribute `complete` is 0; `runs_wanted` (of each case, at most) and
     `cases_complete` tell how far it is.
@@ -218,8 +218,8 @@ def of_store(store: Store, backend: str = "", elapsed: float = 0.0) -> xr.Datase
 
     goal, cases = store.goal, range(len(store.campaign.cases))
     dataset = from_tallies(
-        store.campaign, map(store.tally, cases), backend=backend, elapsed=elapsed, confidence=goal.confidence,
-        method=goal.interval_method,
+        store.campaign, map(store.tally, cases), backend=backend, elapsed=elapsed, runs_new=runs_new,
+        confidence=goal.confidence, method=goal.interval_method,
     )  # fmt: skip
     done = sum(goal.target(runs, landed) <= runs for runs, landed in flown_counts(dataset))
     if done < len(cases):

@@ -99,6 +99,21 @@ def test_more_runs_of_the_same_campaign_are_flown(mcrisk):
     assert len(list(Path("mcrisk-runs").iterdir())) == 1
 
 
+def test_time_and_rate_are_those_of_the_runs_flown_last(mcrisk):
+    """Not of the runs that were there; and of none where none were flown."""
+    first = json.loads(mcrisk("run", MISSION, "--runs", "480", "--out", "results", "--json")[1])
+    _, out, _ = mcrisk("resume", "results", "--runs", "496")
+    told = json.loads(mcrisk("show", "results", "--json")[1])
+    Path("results/results.nc").unlink()
+    _, again, _ = mcrisk("resume", "results")
+
+    assert first["runs_new"] == 480
+    assert (told["cases"][0]["runs"], told["runs_new"]) == (496, 16)
+    assert told["runs_per_s"] == pytest.approx(16 / told["elapsed_s"])
+    assert re.search(r"496 runs, the last 16 of them in [\d.]+ s, [\d ]+ runs/s, cpu;", out)
+    assert "496 runs, cpu;" in again
+
+
 def test_a_changed_value_is_another_campaign(mcrisk):
     plain = json.loads(mcrisk("run", MISSION, "--runs", "16", "--json")[1])
     changed = json.loads(mcrisk("run", MISSION, "--runs", "16", "--json", "--set", "limits.tilt=9 deg")[1])
