@@ -104,7 +104,11 @@ Cluster = Annotated[
 ]
 Precision = Annotated[
     str,
-    typer.Option(metavar="WIDTH", help='Stop a case at this width of its interval, as in "1 %"; --runs is the most.'),
+    typer.Option(
+        metavar="WIDTH",
+        help='Stop a case at this width of its interval, as in "1 %"; --runs is the most. '
+        "It is looked at after 1 024 runs, then at every 19 % more.",
+    ),
 ]
 Timeout = Annotated[
     str, typer.Option(metavar="S", help='Begin no more runs after this time, as in 90 (seconds) or "2 h".')
