@@ -144,6 +144,18 @@ def test_the_command_can_be_called_through_a_link(tmp_path: Path) -> None:
     assert run(second, "show", cwd=tmp_path, MCRISK_VENV="") == f"{second} show\n"
 
 
+def test_a_named_python_that_does_not_work_says_why(tmp_path: Path) -> None:
+    """What it prints itself, such as a shim of a version that is not there."""
+    shim = tmp_path / "python"
+    shim.write_text("#!/bin/sh\necho 'shim: no such version' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    named = os.environ | {"MCRISK_PYTHON": str(shim), "MCRISK_VENV": str(tmp_path / "venv")}
+    done = subprocess.run([ROOT / "scripts/install"], env=named, capture_output=True, text=True)
+
+    assert done.returncode == 4
+    assert done.stderr == f"mcrisk: MCRISK_PYTHON={shim} is no Python >= 3.11: shim: no such version\n"
+
+
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with mcrisk installed, not editable: one variant, dependencies borrowed from this environment."""
