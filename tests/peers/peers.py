@@ -244,25 +244,37 @@ def digits(value: float) -> str:
     return f"{float(f'{value:.3g}'):,g}".replace(",", " ")
 
 
+def chosen(only: Sequence[str] | None, gpu: bool) -> list[str]:
+    """The ways that fly: all, or these and the ways of mcrisk that they are compared with.
+
+    >>> chosen(["numpy"], gpu=True)
+    ['mcrisk', 'numpy']
+    """
+    rivals = {rival for name in only or () for rival in tools.WAYS[name].rivals}
+    names = [name for name, way in tools.WAYS.items() if gpu or not way.gpu]
+    return [name for name in names if not only or name in rivals or name in only]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench peers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=2.0, help="spent on each tool in each round")
-    parser.add_argument("--only", nargs="+", choices=list(tools.WAYS), help="these ways alone, and mcrisk")
+    only = f"these and mcrisk alone: {', '.join(tools.WAYS)}; to install all of them takes 1.2 GB"
+    parser = argparse.ArgumentParser(prog="scripts/bench peers", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="in which all fly in turn (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="spent on each tool in each round (%(default)s)")
+    parser.add_argument("--only", nargs="+", choices=list(tools.WAYS), metavar="NAME", help=only)
     parser.add_argument("--write", type=Path, help="put the tables into this page, between its peers marks")
     parser.add_argument("--store", action="store_true", help="write Basilisk's states anew to the table of the tests")
     options = parser.parse_args()
     gpu = shutil.which("nvidia-smi") is not None
-    python = environment.made(gpu, tell)
+    if not gpu:
+        tell("no GPU found (nvidia-smi): the ways on a GPU are left out")
+    names = chosen(options.only, gpu)
+    ways = [tools.WAYS[name] for name in names]
+    python = environment.made(
+        any(way.gpu for way in ways), tell, {"bsk"} if options.store else {one for way in ways for one in way.packages}
+    )
     if options.store:
         store(python)
         return
-    names = [name for name, way in tools.WAYS.items() if gpu or not way.gpu]
-    if not gpu:
-        tell("no GPU found (nvidia-smi): the ways on a GPU are left out")
-    if options.only:
-        rivals = {rival for name in options.only for rival in tools.WAYS[name].rivals}
-        names = [name for name in names if name in rivals or name in options.only]
     agreed = agreement(python)
     for each in agreed:
         print(json.dumps(each), flush=True)

@@ -128,6 +128,32 @@ def test_scripts_are_plain_shell(script: str) -> None:
     run("sh", "-n", path)
 
 
+@pytest.mark.parametrize("script", ["check", "faults", "gpu_check", "slurm_check"])
+def test_long_scripts_tell_what_they_do_before_they_do_it(script: str, tmp_path: Path) -> None:
+    """--help is answered at once: nothing is installed."""
+    venv = tmp_path / "venv"
+    told = run(ROOT / "scripts" / script, "--help", MCRISK_VENV=str(venv))
+
+    assert told.startswith(f"{script} [")
+    assert "set -eu" not in told
+    assert not venv.exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "behind"),
+    [
+        ("scripts/validate", "-mmcrisk.validate"),
+        ("scripts/pairing", "tests/scale/pairing.py"),
+        ("scripts/bench scaling", "tests/scale/scaling.py"),
+        ("scripts/bench peers", "tests/peers/peers.py"),
+        ("scripts/gpu_check", "tests/gpu_tools/check_on_gpu.py"),
+    ],
+)
+def test_help_names_the_script_that_people_call(program: str, behind: str) -> None:
+    """Not the file behind it."""
+    assert run(sys.executable, "-P", behind, "--help").startswith(f"usage: {program} [")
+
+
 def test_the_command_can_be_called_through_a_link(tmp_path: Path) -> None:
     """And a link to it, as in ~/bin, in a tree with spaces; installer and program are made up."""
     tree = tmp_path / "a tree"
