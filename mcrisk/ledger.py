@@ -39,7 +39,7 @@ def show(answer: dict[str, Any], console: Console, folder: str = "") -> None:
                 first = max(losses, key=lambda row: int(row["count"]))["example_run"]
                 which = ["--case", str(place)] if len(answer["cases"]) > 1 else []
                 hint = command("replay", folder, "--run", str(first), *which)
-                console.print(Text(f"  see one of them: {hint}", style="dim"))
+                console.print(Text(f"  see one of them: {hint}", style="dim"), soft_wrap=True)  # to be copied
         console.print(Padding(_touchdowns(case), (0, 0, 0, 2), expand=False))
         if ellipse := _ellipse(case["landing_ellipse"][_described(case)]):
             console.print(Text(f"  {ellipse}"))

@@ -6,10 +6,11 @@ import contextlib
 import functools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TextIO
 
 import typer
 
@@ -302,4 +303,25 @@ def console() -> Console:
             raise BrokenPipeError  # for `guarded`; rich would end with exit code 1
 
     plain = not sys.stdout.isatty()
-    return Stdout(width=WIDTH if plain else None, highlight=False, markup=False, emoji=False, soft_wrap=plain)
+    file: Any = Trimmed(sys.stdout)
+    return Stdout(
+        file=file, width=WIDTH if plain else None, highlight=False, markup=False, soft_wrap=plain, emoji=False
+    )
+
+
+class Trimmed:
+    """A text file without the blanks with which rich fills its lines up; colours stay."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def write(self, text: str) -> int:
+        r"""
+        >>> _ = Trimmed(sys.stdout).write("a  \n b\n")
+        a
+         b
+        """
+        return self.file.write(re.sub(r" +((?:\x1b\[[\d;]*m)*)(?=\n)", r"\1", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)

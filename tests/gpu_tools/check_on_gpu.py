@@ -1,8 +1,8 @@
 """Everything that only a GPU can show, in one JSON file: speed, tests, memory errors, bits against the CPU.
 
 `--pack` works anywhere: the Params of every shipped mission, as files. All else needs numpy, cupy, NVRTC and, for the
-tests, pytest. Without an installed CPU library one is built here. The JSON is rewritten after every step, so that a time
-limit loses one step at most. The bits come last and take what time is left: slices of all missions in turn.
+tests, pytest. Without an installed CPU library one is built here. The JSON is rewritten after every step, so that a
+time limit loses one step at most. The bits come last and take what time is left: slices of all missions in turn.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from mcrisk import api, backends, cli, execute, native, results
+from mcrisk.commands import shared
 
 MISSION = "generic_small"
 
@@ -56,6 +57,7 @@ def test_run_prints_the_answer_on_stdout_and_its_choices_on_stderr(mcrisk):
     assert re.search(r"generic_small: \d+ of 64 runs land", out)
     assert "95 % confidence" in out
     assert "touchdown of" in out
+    assert not re.search(r" +$", out, re.MULTILINE)
     assert "64 runs, seed 0, backend cpu" in err
     assert "confidence 0.95, keep none" in err
 
@@ -618,7 +620,7 @@ def test_the_documented_library_works_without_the_command_line(tmp_path):
 
 
 def test_examples_of_the_documentation_run():
-    for module in (cli, api):
+    for module in (cli, api, shared):
         assert doctest.testmod(module).failed == 0
 
 
