@@ -965,7 +965,6 @@ def test_numbers_of_a_program_are_si(no_flights):
 def test_a_cluster_without_its_package_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
     spec = clusterfile.parse_cluster({"kind": "slurm", "jobs": 1}, "c.toml")
-    with pytest.raises(
-        InfrastructureError, match=r"c.toml: kind slurm needs dask-jobqueue, .*; pip install dask-jobqueue"
-    ):
+    remedy = r"try MCRISK_EXTRAS=cluster ./scripts/mcrisk, or pip install 'mcrisk\[cluster\]'"
+    with pytest.raises(InfrastructureError, match=rf"c.toml: kind slurm needs dask-jobqueue, .*; {remedy}"):
         spec.make(print)
