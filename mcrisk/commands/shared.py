@@ -165,13 +165,16 @@ def width(text: str) -> float | None:
     (0.01, 0.01, None)
     """
     from mcrisk import units
+    from mcrisk.goal import WIDTH
 
     if not text:
         return None
     try:
         return float(text)
     except ValueError:
-        return units.parse(text, "", "precision")
+        with contextlib.suppress(MistakeError):
+            return units.parse(text, "", "precision")
+    raise MistakeError("precision", WIDTH, f"'{visible(text)}'")
 
 
 def changes(sets: Iterable[str]) -> dict[str, str]:
