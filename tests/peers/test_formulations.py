@@ -190,8 +190,11 @@ def test_the_page_shows_ratio_goal_and_distance():
     ]
 
     text = peers.markdown(lines, agreed, "bench peers")
+    page = (peers.HERE / "README.md").read_text()
 
     assert "| model | mcrisk | tiles | 5 000 | - | - | 0.065 m |" in text
     assert "| model | JAX | tiles | 1 250 | 4 (3.9 to 4.1) | 8 | - |" in text
     assert "| g++ | 0.05 s | 60 mm, 0.1 mm/s |" in text
+    assert "missed where the ratio is lower" in text
+    assert text.partition("position off by")[2].partition("\n")[0] in page, "the page is as it is written"
     assert json.dumps(lines)

@@ -322,7 +322,7 @@ def table(header: Sequence[str], formats: dict[str, Callable[[Any], str]], rows:
 
 
 def markdown(found: dict[str, list[dict[str, Any]]], lines: Sequence[str], told: Sequence[str]) -> str:
-    """The block of the README."""
+    """The block of README.md beside this file."""
     crowd, two, what = found["crowd"][-1], found["cores"][0], origin(found)
     versions = ", ".join(f"{name} {version}" for name, version in what["versions"].items())
     rows = [one for name in (*(f"null {batch}" for batch in SIZES), "cases") for one in found.get(name, ())]
@@ -359,7 +359,11 @@ def main() -> None:
     parser.add_argument(
         "--from", type=Path, dest="recorded", metavar="FILE", help="of lines printed before: measure nothing"
     )
-    parser.add_argument("--write", type=Path, metavar="PAGE.md", help="put it into this page, between its scale marks")
+    page = Path(__file__).with_name("README.md")
+    parser.add_argument(
+        "--write", type=Path, nargs="?", const=page, metavar="PAGE.md",
+        help="put it into this page, between its scale marks (tests/scale/README.md)",
+    )  # fmt: skip
     options = parser.parse_args()
     parts = options.parts or list(PARTS)
     if options.recorded and options.parts:
