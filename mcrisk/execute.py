@@ -79,10 +79,11 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Flown:
-    """The store that holds what was flown, and how long that took."""
+    """The store that holds what was flown, how much was new, and how long that took."""
 
     store: Store
     cases: int
+    runs: int  # [run] flown now, beside those that the store had
     elapsed: float  # [s]
     backend: str  # cpu, gpu, or cpu+gpu
     described: str  # of the devices
@@ -175,6 +176,7 @@ def execute(
         if here and not isinstance(backend, str) and name != "gpu":  # a GPU is for its own process
             name = open_.enter_context(lent(backend))
         dispatch = Dispatch(campaign, goal, store, cases, name, batch, progress, tell)
+        held = int(dispatch.runs.sum())
         if timeout is not None:
             dispatch.ends = start + timeout
         if dispatch.plan():
@@ -185,7 +187,8 @@ def execute(
         used, described = dispatch.devices(backend)
         if failures := store.failures():
             raise _failed(campaign, failures)
-        return Flown(store, cases, time.monotonic() - start, used, described)
+        new = int(dispatch.runs.sum()) - held
+        return Flown(store, cases, new, time.monotonic() - start, used, described)
 
 
 def foretell(campaign: Campaign, goal: Goal, backend: AbstractBackend) -> dict[str, Any]:

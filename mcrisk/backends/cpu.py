@@ -174,10 +174,10 @@ def cores() -> int:
 def variant_for(wanted: str, processor: frozenset[str] | None) -> str:
     """The library variant to load: `wanted` (MCRISK_ISA) if it is given and runs here, else the fastest that runs.
 
-    processor: the instruction sets of `processor_flags`.
+    wanted: `v3`, or `x86-64-v3` as compilers spell it. processor: the instruction sets of `processor_flags`.
 
-    >>> variant_for("", frozenset(LEVELS["v3"].split()))
-    'v3'
+    >>> variant_for("", frozenset(LEVELS["v3"].split())), variant_for("x86-64-v2", frozenset(LEVELS["v3"].split()))
+    ('v3', 'v2')
     """
     if processor is None:
         known, lacking = ["baseline"], {"baseline": ""}
@@ -190,7 +190,8 @@ def variant_for(wanted: str, processor: frozenset[str] | None) -> str:
             lacking[level] = ", ".join(missing)
     wanted = wanted.strip().removeprefix("x86-64-")
     if wanted and wanted not in known:
-        raise MistakeError("MCRISK_ISA", "one of " + ", ".join(known), repr(wanted))
+        longer = "" if processor is None else f", or {', '.join(f'x86-64-{one}' for one in known)}"
+        raise MistakeError("MCRISK_ISA", f"one of {', '.join(known)}{longer}", repr(wanted))
     fitting = [level for level in known if not lacking[level]]
     if not fitting:
         text = f"this processor has no {lacking[known[0]]}"

@@ -186,7 +186,7 @@ def store(python: Path) -> None:
 
 
 def markdown(lines: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]], command: str) -> str:
-    """The block of the README."""
+    """The block of README.md beside this file."""
     one = lines[0]
     versions = dict(pair for each in lines for pair in each["versions"].items())
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -194,7 +194,9 @@ def markdown(lines: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]], 
     text = (
         f"One core of {one['device']}, {one['date']}, by `{command}`; {told}, kernels {one['kernel_digest'][:8]}. "
         f"Median (least to greatest) of {one['rounds']} interleaved rounds in processor time; the core was ours for "
-        f"{share:.0f} % of the time. `position off by` is the distance from Basilisk after 600 s."
+        f"{share:.0f} % of the time. `position off by` is the distance from Basilisk after 600 s. `goal` is how "
+        "many times faster mcrisk aims to be, missed where the ratio is lower. A row `beside its arcs` compares a "
+        "tool's campaign with this arc flown by mcrisk instead of mcrisk's campaign: the same physics in both."
     )
     cards = sorted({each["device"] for each in lines if on_gpu(each)})
     text += f" Rows with GPU: {', '.join(cards)}, in wall time." if cards else ""
@@ -244,25 +246,40 @@ def digits(value: float) -> str:
     return f"{float(f'{value:.3g}'):,g}".replace(",", " ")
 
 
+def chosen(only: Sequence[str] | None, gpu: bool) -> list[str]:
+    """The ways that fly: all, or these and the ways of mcrisk that they are compared with.
+
+    >>> chosen(["numpy"], gpu=True)
+    ['mcrisk', 'numpy']
+    """
+    rivals = {rival for name in only or () for rival in tools.WAYS[name].rivals}
+    names = [name for name, way in tools.WAYS.items() if gpu or not way.gpu]
+    return [name for name in names if not only or name in rivals or name in only]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench peers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=2.0, help="spent on each tool in each round")
-    parser.add_argument("--only", nargs="+", choices=list(tools.WAYS), help="these ways alone, and mcrisk")
-    parser.add_argument("--write", type=Path, help="put the tables into this page, between its peers marks")
+    only = f"these and mcrisk alone: {', '.join(tools.WAYS)}; to install all of them takes 1.2 GB"
+    parser = argparse.ArgumentParser(prog="scripts/bench peers", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="in which all fly in turn (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="spent on each tool in each round (%(default)s)")
+    parser.add_argument("--only", nargs="+", choices=list(tools.WAYS), metavar="NAME", help=only)
+    parser.add_argument(
+        "--write", type=Path, nargs="?", const=HERE / "README.md", metavar="PAGE.md",
+        help="put the tables into this page, between its peers marks (tests/peers/README.md)",
+    )  # fmt: skip
     parser.add_argument("--store", action="store_true", help="write Basilisk's states anew to the table of the tests")
     options = parser.parse_args()
     gpu = shutil.which("nvidia-smi") is not None
-    python = environment.made(gpu, tell)
+    if not gpu:
+        tell("no GPU found (nvidia-smi): the ways on a GPU are left out")
+    names = chosen(options.only, gpu)
+    ways = [tools.WAYS[name] for name in names]
+    python = environment.made(
+        any(way.gpu for way in ways), tell, {"bsk"} if options.store else {one for way in ways for one in way.packages}
+    )
     if options.store:
         store(python)
         return
-    names = [name for name, way in tools.WAYS.items() if gpu or not way.gpu]
-    if not gpu:
-        tell("no GPU found (nvidia-smi): the ways on a GPU are left out")
-    if options.only:
-        rivals = {rival for name in options.only for rival in tools.WAYS[name].rivals}
-        names = [name for name in names if name in rivals or name in options.only]
     agreed = agreement(python)
     for each in agreed:
         print(json.dumps(each), flush=True)
@@ -271,7 +288,7 @@ def main() -> None:
     for each in lines:
         print(json.dumps(each), flush=True)
     if options.write:
-        pages.write_block(options.write, "peers", markdown(lines, agreed, "scripts/bench peers --write README.md"))
+        pages.write_block(options.write, "peers", markdown(lines, agreed, "scripts/bench peers --write"))
 
 
 if __name__ == "__main__":

@@ -161,6 +161,19 @@ def test_a_peer_that_cannot_be_installed_is_told_and_left_out(tmp_path, monkeypa
     assert environment._asked(python, "import mcrisk; print(mcrisk.__name__)") == "mcrisk"
 
 
+def test_only_what_the_chosen_ways_need_is_installed(tmp_path, monkeypatch):
+    """The chosen ones and mcrisk: NumPy is there already."""
+    monkeypatch.setenv("MCRISK_PEERS_VENV", str(tmp_path / "venv"))
+    told = []
+    monkeypatch.setattr(environment, "_absent", lambda python, wanted: told.extend(wanted) or [])
+    ways = [tools.WAYS[name] for name in peers.chosen(["numpy", "jax"], gpu=True)]
+
+    environment.made(any(way.gpu for way in ways), lambda text: None, {one for way in ways for one in way.packages})
+
+    assert told == ["jax"]
+    assert peers.chosen(None, gpu=True) == list(tools.WAYS)
+
+
 def test_the_page_shows_ratio_goal_and_distance():
     """The block of the README from two lines as `measure` gives them."""
     facts = {"device": "X", "date": "2026-01-01", "versions": {"mcrisk": "1"}, "kernel_digest": "0" * 64, "rounds": 3}
@@ -177,8 +190,11 @@ def test_the_page_shows_ratio_goal_and_distance():
     ]
 
     text = peers.markdown(lines, agreed, "bench peers")
+    page = (peers.HERE / "README.md").read_text()
 
     assert "| model | mcrisk | tiles | 5 000 | - | - | 0.065 m |" in text
     assert "| model | JAX | tiles | 1 250 | 4 (3.9 to 4.1) | 8 | - |" in text
     assert "| g++ | 0.05 s | 60 mm, 0.1 mm/s |" in text
+    assert "missed where the ratio is lower" in text
+    assert text.partition("position off by")[2].partition("\n")[0] in page, "the page is as it is written"
     assert json.dumps(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ def rehearse(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "cupy", fake := FakeCupy(CpuKernels()))
     fake.__version__ = "14"
     monkeypatch.setattr(gpu, "absence", lambda device=0: None)
+    monkeypatch.setattr(check_on_gpu, "gpu_obstacle", lambda: None)
     usage = nvrtc.Usage(160, 1300, 0, 0)
     monkeypatch.setattr(nvrtc, "cached_cubin", lambda *_: (tmp_path / "none.cubin", usage))
     monkeypatch.setattr(fake, "kernel", kernel_of(fake))
@@ -107,3 +109,22 @@ def test_a_step_that_fails_is_told_and_the_next_is_tried(rehearse, monkeypatch):
     assert status == 1
     assert report["variants"] == {"failed": "ZeroDivisionError: division by zero"}
     assert report["complete"]
+
+
+def test_the_help_of_the_script_tells_the_defaults():
+    """It is printed before anything is installed."""
+    told = (check_on_gpu.ROOT / "scripts/gpu_check").read_text()
+    defaults = vars(check_on_gpu.options().parse_args([]))
+
+    for name in ("out", "runs", "most", "seconds"):
+        shown = defaults[name] if not isinstance(defaults[name], float) else f"{defaults[name]:g}"
+        assert re.search(rf"^#   --{name} .*\({re.escape(str(shown))}\)$", told, re.MULTILINE)
+
+
+def test_without_a_driver_that_is_said(monkeypatch, tmp_path, capsys):
+    """As mcrisk says it, not as an error of cupy."""
+    monkeypatch.setattr(check_on_gpu, "gpu_obstacle", lambda: "no NVIDIA driver (libcuda.so.1 not found)")
+    monkeypatch.setattr(check_on_gpu, "missions", dict)
+
+    assert check_on_gpu.main(["--out", str(tmp_path / "gpu-check.json")]) == 1
+    assert 'absence: "no NVIDIA driver (libcuda.so.1 not found)"' in capsys.readouterr().out

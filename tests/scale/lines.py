@@ -54,7 +54,7 @@ class Costs:
     client_memory: float  # [byte] with all workers, before the first batch
     scheduler_memory: float  # [byte]
     greet_seconds: float  # [s] until all workers are known
-    resume_seconds: float  # [s] of looking through the journal when the same command goes on
+    resume_seconds: float | None  # [s] of looking through the journal when the same command goes on
 
 
 def foretold(
@@ -95,7 +95,7 @@ def foretold(
         "scheduler_s": scheduler,
         "worker_s": worker,
         "least_s": costs.greet_seconds + max(flight + worker, client, scheduler),
-        "resume_s": batches * costs.resume_seconds,
+        "resume_s": None if costs.resume_seconds is None else batches * costs.resume_seconds,
         "memory_bytes": held,
         "journal_bytes": kept,
         "network_bytes": batches * costs.network_bytes,

@@ -87,7 +87,7 @@ def recorded(path: Path) -> dict[str, list[dict[str, Any]]]:
 def origin(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """When, where and of what the last of these figures are."""
     names = ("date", "device", "cores", "versions", "kernel_digest")
-    last = next(reversed(found.values()), [{}])[-1]
+    last = next((rows[-1] for rows in reversed(found.values()) if rows), {})
     return {name: last[name] for name in names if name in last}
 
 
@@ -152,13 +152,14 @@ def over_runs(most: float, ready: dict[int, str]) -> dict[str, list[dict[str, An
         tell(f"runs: a null kernel, batches of {batch}")
         of_batch = f"null {batch}"
         found[of_batch] = [measured(of_batch, "null", size, 1, batch, ready[batch]) for size in sizes if size <= most]
-    return found
+    return {name: rows for name, rows in found.items() if rows}
 
 
 def over_cases(most: int, ready: dict[int, str]) -> dict[str, list[dict[str, Any]]]:
     """Wider and wider sweeps."""
     tell("cases: a sweep, stated and flown with a null kernel")
-    return {"cases": [measured("cases", "study", cases, ready[CASE_RUNS]) for cases in CASES if cases <= most]}
+    rows = [measured("cases", "study", cases, ready[CASE_RUNS]) for cases in CASES if cases <= most]
+    return {"cases": rows} if rows else {}
 
 
 def over_workers(most: int, seconds: float, ready: dict[int, str]) -> dict[str, list[dict[str, Any]]]:
@@ -258,7 +259,7 @@ def costs(
         client_memory=of_workers("peak_rss_mb") * MB,
         scheduler_memory=of_workers("scheduler_rss_mb") * MB,
         greet_seconds=of_workers("greet_s"),
-        resume_seconds=max(line(looked).at(batch), 0.0) if len(looked) > 1 else 0.0,
+        resume_seconds=max(line(looked).at(batch), 0.0) if len(looked) > 1 else None,
     )
 
 
@@ -273,6 +274,8 @@ def conclusions(told: dict[str, Any], assumed: bool) -> str:
     first = f"First breaks the {told['first']}, at {load:.2g} times what there is"
     if not told["breaks"]:
         first = f"Nothing breaks; nearest to it is the {told['first']}"
+    resume = told["resume_s"]
+    again = "" if resume is None else f"; to look through the journal once more takes {amount(resume, 's')}"
     return (
         f"{told['runs']:.0e} runs on {told['gpus']} GPUs of {rate} fly for {amount(told['flight_s'], 's')} in "
         f"{told['batches']:.3g} batches of {told['batch']} runs, {told['batches_per_s']:.3g} in a second. {first}. One "
@@ -281,7 +284,7 @@ def conclusions(told: dict[str, Any], assumed: bool) -> str:
         f"{limits}. "
         f"The scheduler moves {amount(told['network_bytes'], 'byte')}, "
         f"{amount(told['network_bytes_per_s'], 'byte')} in a second of flight; all workers are greeted in "
-        f"{amount(told['greet_s'], 's')}; to look through the journal once more takes {amount(told['resume_s'], 's')}."
+        f"{amount(told['greet_s'], 's')}{again}."
     )
 
 
@@ -319,10 +322,10 @@ def table(header: Sequence[str], formats: dict[str, Callable[[Any], str]], rows:
 
 
 def markdown(found: dict[str, list[dict[str, Any]]], lines: Sequence[str], told: Sequence[str]) -> str:
-    """The block of the README."""
+    """The block of README.md beside this file."""
     crowd, two, what = found["crowd"][-1], found["cores"][0], origin(found)
     versions = ", ".join(f"{name} {version}" for name, version in what["versions"].items())
-    rows = [one for batch in SIZES for one in found[f"null {batch}"]] + found["cases"]
+    rows = [one for name in (*(f"null {batch}" for batch in SIZES), "cases") for one in found.get(name, ())]
     return "\n\n".join([
         f"By `{COMMAND}` on {what['cores']} cores of {what['device']}, {what['date']}; {versions}, kernels "
         f"{what['kernel_digest'][:8]}. A null kernel whose results have their true size, one thread of the "
@@ -340,7 +343,12 @@ def markdown(found: dict[str, list[dict[str, Any]]], lines: Sequence[str], told:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="runs, cases, workers; all without any")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help="runs, cases, workers (10 000 batches at least: minutes); all without any",
+    )
     parser.add_argument("--most", type=float, default=1e8, help="runs of the largest campaign of one case (1e8)")
     parser.add_argument("--cases", type=int, default=CASES[-1], help="designs of the widest campaign (10000)")
     parser.add_argument("--workers", type=int, default=CROWDS[-1], help="simulated workers at most (1000)")
@@ -351,7 +359,11 @@ def main() -> None:
     parser.add_argument(
         "--from", type=Path, dest="recorded", metavar="FILE", help="of lines printed before: measure nothing"
     )
-    parser.add_argument("--write", type=Path, metavar="PAGE.md", help="put it into this page, between its scale marks")
+    page = Path(__file__).with_name("README.md")
+    parser.add_argument(
+        "--write", type=Path, nargs="?", const=page, metavar="PAGE.md",
+        help="put it into this page, between its scale marks (tests/scale/README.md)",
+    )  # fmt: skip
     options = parser.parse_args()
     parts = options.parts or list(PARTS)
     if options.recorded and options.parts:
@@ -361,6 +373,8 @@ def main() -> None:
     if options.write:
         if set(parts) != set(PARTS):
             parser.error("--write takes all parts")
+        if options.workers < CROWDS[0]:
+            parser.error(f"--write takes at least {CROWDS[0]} --workers")
         pages.block(options.write, "scale")
     found = recorded(options.recorded) if options.recorded else gauged(parts, options)
     lines = fitted(found)

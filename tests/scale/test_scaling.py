@@ -7,6 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import lines
@@ -160,6 +161,28 @@ def test_lines_and_foretelling_need_the_figures_they_name(capsys):
     )
     assert all({"series", "slope", "intercept", "departure", "device", "versions", "kernel_digest"} <= one.keys()
                for one in printed)  # fmt: skip
+
+
+def test_a_series_without_sizes_is_left_out(monkeypatch, capsys):
+    """Where --most is below all of them; what was measured still says where it is from."""
+    monkeypatch.setattr(scaling, "measured", lambda series, name, runs, *_: {"series": series, "date": f"{runs:g}"})
+    found = scaling.over_runs(10_000, dict.fromkeys(scaling.SIZES, ""))
+
+    assert list(found) == ["real", "null 700"]
+    assert scaling.over_cases(0, {scaling.CASE_RUNS: ""}) == {}
+    assert scaling.origin(found) == {"date": "10000"}
+    assert scaling.origin({"real": []}) == {}
+
+
+def test_what_was_not_measured_is_not_concluded():
+    """The time to look through a journal, where no line was put through it."""
+    told = foretold(replace(COSTS, resume_seconds=None), 1e12, 1000, 1e6, 10**6, memory=16e9)
+
+    assert told["resume_s"] is None
+    assert "journal once more" not in scaling.conclusions(told, assumed=True)
+    assert "journal once more takes 1.67 min." in scaling.conclusions(
+        foretold(COSTS, 1e12, 1000, 1e6, 10**6, memory=16e9), assumed=True
+    )
 
 
 def test_figures_that_were_printed_are_read_back(tmp_path, capsys):
