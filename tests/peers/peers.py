@@ -119,11 +119,11 @@ def line(worker: Worker, rounds: Sequence[Flown]) -> dict[str, Any]:
     facts["versions"] |= worker.facts["versions"]
     if way.gpu:
         facts["device"] = card()
-    errors = {key: bench._rounded(value) for key, value in worker.facts.items() if "_error_" in key}
+    errors = {key: bench.rounded(value) for key, value in worker.facts.items() if "_error_" in key}
     share = min(flown[name]["cpu"] / flown[name]["wall"] for flown in rounds)
     return {
         "peer": worker.name, "tool": way.title, "work": way.work, "how": worker.facts["how"], "goal": way.goal,
-        **bench._medians(figures), **errors, "core_share": bench._rounded(share), **facts,
+        **bench.medians(figures), **errors, "core_share": bench.rounded(share), **facts,
     }  # fmt: skip
 
 
@@ -150,10 +150,10 @@ def agreement(python: Path) -> list[dict[str, Any]]:
             lines.append(
                 {
                     "agreement": facts, "build": library.build, "step_s": 0.1 / steps, "time_s": time,
-                    "position_m": bench._rounded(off["position"][place]),
-                    "velocity_m_s": bench._rounded(off["velocity"][place]),
-                    "attitude_rad": bench._rounded(off["attitude"][place]),
-                    "mass_kg": bench._rounded(off["mass"][place]),
+                    "position_m": bench.rounded(off["position"][place]),
+                    "velocity_m_s": bench.rounded(off["velocity"][place]),
+                    "attitude_rad": bench.rounded(off["attitude"][place]),
+                    "mass_kg": bench.rounded(off["mass"][place]),
                 }
             )  # fmt: skip
     return lines
