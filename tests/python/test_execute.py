@@ -183,6 +183,7 @@ def test_of_a_bundle_that_fails_each_case_is_flown_alone():
 def test_a_worker_that_always_loses_its_device_is_given_up(monkeypatch):
     """Begun anew some times, then refused: the campaign ends with the device's own message, and can go on."""
     monkeypatch.setattr("mcrisk.execute.RESTARTS", 3)
+    monkeypatch.setattr("mcrisk.execute.REFRESH_SECONDS", 0.05)
     monkeypatch.setattr("mcrisk.execute.WAIT_SECONDS", 0.5)
     told, restarts = [], []
     monkeypatch.setattr("mcrisk.threads.Threads.restart", lambda self, worker: not restarts.append(worker))
@@ -219,6 +220,7 @@ def test_a_worker_that_cannot_be_begun_anew_is_not_said_to_be(monkeypatch):
 def test_a_worker_that_flies_between_its_losses_is_never_given_up(monkeypatch):
     """Only losses in a row count, whatever their number."""
     monkeypatch.setattr("mcrisk.execute.RESTARTS", 1)
+    monkeypatch.setattr("mcrisk.execute.REFRESH_SECONDS", 0.05)
     monkeypatch.setattr("mcrisk.threads.Threads.restart", lambda self, worker: True)
     lost = []
 
