@@ -1,7 +1,7 @@
 """A block of sums as the kernels leave it (kernels/mcrisk/tally.h), and the Tally that it is: bit for bit numpy's.
 
-The kernels add integers alone, on the CPU and on a GPU; what turns them into the Tally is here, a fraction of a
-millisecond whatever the runs. `tally.tally` is the slow twin, and that of the double oracle.
+The kernels add integers alone, on the CPU and on a GPU; what turns them into the Tally is here, about a millisecond
+whatever the runs. `tally.tally` is the slow twin, and that of the double oracle.
 """
 
 from __future__ import annotations

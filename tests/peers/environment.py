@@ -34,11 +34,13 @@ def made(gpu: bool, tell: Callable[[str], None], wanted: Collection[str] | None 
     folder = Path(os.environ.get("MCRISK_PEERS_VENV") or ROOT / ".venv-peers")
     python = folder / "bin" / "python"
     uv = shutil.which("uv")
-    if not python.exists():
-        tell(f"making {folder.name} (first call)")
+    if not _is_ours(python):
+        tell(f"making {folder.name} (first call, or for another Python)")
+        if (folder / "pyvenv.cfg").exists():
+            shutil.rmtree(folder)
         base = getattr(sys, "_base_executable", sys.executable)
-        line = [uv, "venv", "--quiet", "--python", base, str(folder)] if uv else [base, "-m", "venv", str(folder)]
-        subprocess.run(line, check=True, stdout=sys.stderr)
+        line = [uv, "venv", "--quiet", "--python", base] if uv else [base, "-m", "venv", "--without-pip"]
+        subprocess.run([*line, str(folder)], check=True, stdout=sys.stderr)
     place = _asked(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
     beside = sysconfig.get_path("purelib")
     (Path(place) / "mcrisk_beside.pth").write_text(f"import site; site.addsitedir({beside!r})\n")
@@ -46,15 +48,26 @@ def made(gpu: bool, tell: Callable[[str], None], wanted: Collection[str] | None 
     peers |= GPU_PEERS if gpu else {}
     for one in _absent(python, peers):
         tell(f"installing {one}")
-        pip = (
-            [uv, "pip", "install", "--quiet", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
-        )
-        quiet = [] if uv else ["--quiet", "--disable-pip-version-check"]
-        done = subprocess.run([*pip, *quiet, one], capture_output=True, text=True, check=False)
+        if uv:
+            pip = [uv, "pip", "install", "--quiet", "--python", str(python)]
+        else:
+            quiet = ["--quiet", "--disable-pip-version-check"]
+            pip = [sys.executable, "-m", "pip", "--python", str(python), "install", *quiet]
+        done = subprocess.run([*pip, one], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             reasons = [line for line in done.stderr.splitlines() if line.startswith(("ERROR", "error", "  ×"))]
             tell(f"{one} left out: it cannot be installed here ({reasons[-1] if reasons else 'pip failed'})")
     return python
+
+
+def _is_ours(python: Path) -> bool:
+    """Whether an interpreter is there and takes the packages of this one."""
+    line = [str(python), "-c", "import sys; print(sys.implementation.cache_tag)"]
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return done.stdout.strip() == sys.implementation.cache_tag
 
 
 def _absent(python: Path, peers: dict[str, str]) -> list[str]:

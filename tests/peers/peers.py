@@ -15,6 +15,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from mcrisk import bench, pages
 HERE = Path(__file__).parent
 TIMES = (60, 300, 600)  # [s] of the arc at which agreement is shown
 EVERY = 60  # [s] between rows of the stored table
+TAIL = 500  # characters told of what a tool said before it ended
 Flown = dict[str, dict[str, float]]  # runs, processor and wall time [s] of a way and of those it is compared with
 BESIDE = {"ratio_to_mcrisk": "arcs", "ratio_to_mcrisk_campaign": "campaigns"}
 HEADER = ("work", "tool", "how", "runs/s", "mcrisk is faster by", "goal", "position off by")
@@ -39,8 +41,10 @@ class Worker:
     def __init__(self, python: Path, name: str) -> None:
         self.name, self.way = name, tools.WAYS[name]
         line = [str(python), "-P", str(HERE / "worker.py"), name, "gpu" if self.way.gpu else "cpu"]
+        # No pipe: a tool that says much would wait for a reader.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed with the worker
         self._process = subprocess.Popen(
-            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True, bufsize=1
         )
         self.facts: dict[str, Any] = self._answer()
         self.missing: str = self.facts.get("missing", "")
@@ -48,13 +52,22 @@ class Worker:
     def fly(self, seconds: float) -> dict[str, float]:
         """Fly for about so long: runs, processor time and wall time [s]."""
         assert self._process.stdin is not None
-        print(max(round(seconds / self.facts["once"]), 1), file=self._process.stdin, flush=True)
-        return self._answer()
+        with contextlib.suppress(OSError):  # it ended, which its answer tells
+            print(max(round(seconds / self.facts["once"]), 1), file=self._process.stdin, flush=True)
+        answer = self._answer()
+        if "missing" in answer:
+            raise ChildProcessError(f"{self.name}: {answer['missing']}")
+        return answer
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        return json.loads(line) if line else {"missing": f"ended with {self._process.wait()}"}
+        if line:
+            return json.loads(line)  # type: ignore[no-any-return]
+        code = self._process.wait()
+        self._said.seek(0)
+        last = self._said.read()[-TAIL:].decode(errors="replace").strip()
+        return {"missing": f"ended with {code}{f': {last}' if last else ''}"}
 
     def close(self) -> None:
         """Let it end."""
@@ -62,6 +75,7 @@ class Worker:
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         self._process.wait()
+        self._said.close()
 
 
 def tell(text: str) -> None:
@@ -119,11 +133,11 @@ def line(worker: Worker, rounds: Sequence[Flown]) -> dict[str, Any]:
     facts["versions"] |= worker.facts["versions"]
     if way.gpu:
         facts["device"] = card()
-    errors = {key: bench._rounded(value) for key, value in worker.facts.items() if "_error_" in key}
+    errors = {key: bench.rounded(value) for key, value in worker.facts.items() if "_error_" in key}
     share = min(flown[name]["cpu"] / flown[name]["wall"] for flown in rounds)
     return {
         "peer": worker.name, "tool": way.title, "work": way.work, "how": worker.facts["how"], "goal": way.goal,
-        **bench._medians(figures), **errors, "core_share": bench._rounded(share), **facts,
+        **bench.medians(figures), **errors, "core_share": bench.rounded(share), **facts,
     }  # fmt: skip
 
 
@@ -150,10 +164,10 @@ def agreement(python: Path) -> list[dict[str, Any]]:
             lines.append(
                 {
                     "agreement": facts, "build": library.build, "step_s": 0.1 / steps, "time_s": time,
-                    "position_m": bench._rounded(off["position"][place]),
-                    "velocity_m_s": bench._rounded(off["velocity"][place]),
-                    "attitude_rad": bench._rounded(off["attitude"][place]),
-                    "mass_kg": bench._rounded(off["mass"][place]),
+                    "position_m": bench.rounded(off["position"][place]),
+                    "velocity_m_s": bench.rounded(off["velocity"][place]),
+                    "attitude_rad": bench.rounded(off["attitude"][place]),
+                    "mass_kg": bench.rounded(off["mass"][place]),
                 }
             )  # fmt: skip
     return lines

@@ -191,8 +191,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run(uv, "venv", "--quiet", "--python", sys.executable, folder)
         install = [uv, "pip", "install", "--quiet", "--python", folder / "bin/python", "--no-cache"]
     else:
-        run(sys.executable, "-m", "venv", folder)
-        install = [folder / "bin/python", "-m", "pip", "install", "--quiet"]
+        run(sys.executable, "-m", "venv", "--without-pip", folder)
+        install = [sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", "--quiet"]
     run(*install, "--no-deps", "--config-settings", settings, ROOT)
     # A path in a .pth file is searched last, and the .pth files of that folder (our editable install) are not read.
     site = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
