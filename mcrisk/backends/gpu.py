@@ -5,8 +5,8 @@ are those of the CPU.
 
 What is flown is a list of launches. Several are under way at once, each with its own stream, its own memory and its own
 Params in constant memory: small cases fill the device together, and a large batch flies while the one before is summed
-and copied. Where there are more small cases than launches, several share one. The device sums the runs itself; records
-are copied only where they are asked for.
+and copied. Where there are more small cases than launches, several share one. The device sums the runs itself; where
+records are kept, all are copied and the host keeps those wanted.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import importlib.metadata
 import importlib.util
 import itertools
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -138,7 +140,6 @@ class Flying(NamedTuple):
 class Launch:
     """A part, or parts of several pieces, under way."""
 
-    parts: Sequence[Part]
     flying: Sequence[Flying]
     stream: Any
     columns: Any
@@ -242,7 +243,7 @@ class GpuBackend(AbstractBackend):
         return np.concatenate([part for part in parts if part is not None] or [np.empty(0, self._record)])
 
     def sums(self, pieces: Sequence[Piece], seed: int, keep: Keep) -> list[Summed]:
-        """Each piece flown and summed, all by the device; of its records those of losses, all or none are copied."""
+        """Each piece flown and summed, all by the device; where records of losses are kept, all are copied first."""
         parts: list[list[Landed]] = [[] for _ in pieces]
         for one in self._fly(pieces, seed, sums=True, rows=keep != "none"):
             parts[one.piece].append(one)
@@ -280,13 +281,15 @@ class GpuBackend(AbstractBackend):
                 while todo or flying:
                     parts = _next(todo, size, most)
                     if todo and self._room(parts, flying, allowed, sums, rows):
-                        before = self._traffic.landed
+                        before: int | None = self._traffic.landed
                         try:
-                            flying.append(self._launch(pieces, parts, seed, sums, rows))
+                            memory = self._traffic.begun(partial(self._allocate, parts, sums, rows))
+                            before = None  # what a launch takes beside its memory is not what others give back
+                            flying.append(self._launch(pieces, parts, seed, memory))
                         except Exception as error:
                             if not out_of_memory(error):
                                 raise
-                            if not flying and self._traffic.awaited(before):
+                            if not flying and before is not None and self._traffic.awaited(before):
                                 continue
                             if not flying:
                                 size, most = self._smaller(size, parts, error), 1
@@ -301,17 +304,17 @@ class GpuBackend(AbstractBackend):
                     yield from self._landed(flying[0])
                     self._streams.append(flying.popleft().stream)
                     self._traffic.end(1)
-        except McriskError:
-            raise
         except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # they hold memory of what failed
+            if isinstance(error, McriskError):
+                raise
             raise self._failure(error) from error
         finally:
-            for one in flying:  # their memory is in use until then
+            while flying:
                 with contextlib.suppress(Exception):
-                    one.stream.synchronize()
-            under_way = len(flying)
-            flying.clear()
-            self._traffic.end(under_way)
+                    flying[-1].stream.synchronize()  # its memory is in use until then
+                flying.pop()
+                self._traffic.end(1)
 
     def _check(self, pieces: Sequence[Piece], seed: int) -> None:
         if self._lost:
@@ -332,7 +335,7 @@ class GpuBackend(AbstractBackend):
         """Whether these can fly beside those that do."""
         if not flying:
             return True
-        counts = [part.count for part in (*parts, *(part for one in flying for part in one.parts))]
+        counts = [part.count for part in (*parts, *(one.part for launch in flying for one in launch.flying))]
         return (
             len(flying) < LAUNCHES
             and sum(counts) <= 2 * self._launch_runs
@@ -366,10 +369,22 @@ class GpuBackend(AbstractBackend):
         streams: list[Any] = own.streams
         return streams
 
-    def _launch(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, sums: bool, rows: bool) -> Launch:
+    def _launch(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, memory: list[list[Any]]) -> Launch:
+        """Let the device begin to fly these parts; their memory is the launch's from here on, or free again."""
+        try:
+            launch = self._begin(pieces, parts, seed, memory)
+            memory.clear()
+        except BaseException as error:
+            memory.clear()
+            traceback.clear_frames(error.__traceback__)  # they hold it too
+            self._traffic.end(1)
+            raise
+        return launch
+
+    def _begin(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, memory: Sequence[list[Any]]) -> Launch:
         """Let the device begin to fly these parts; nothing is awaited."""
         stride, words, zeros = sum(part.count for part in parts), self._record.itemsize // 4, BARS + SUMS.itemsize // 8
-        (columns,), *arrays = self._traffic.begun(lambda found: self._allocate(found, parts, sums, rows))
+        (columns,), *arrays = memory
         flying = [Flying(part, *own) for part, own in zip(parts, arrays, strict=True)]
         stream = self._streams.pop() if self._streams else self._cupy.cuda.Stream(non_blocking=True)
 
@@ -395,11 +410,10 @@ class GpuBackend(AbstractBackend):
         except BaseException:
             with contextlib.suppress(Exception):
                 stream.synchronize()  # its memory is in use until then
-            self._traffic.end(1)
             raise
-        return Launch(parts, flying, stream, columns)
+        return Launch(flying, stream, columns)
 
-    def _allocate(self, found: list[list[Any]], parts: Sequence[Part], sums: bool, rows: bool) -> None:
+    def _allocate(self, parts: Sequence[Part], sums: bool, rows: bool, found: list[list[Any]]) -> None:
         """Device memory: the columns of all parts; then of each its rows, block, bins and counts."""
         words, empty = self._record.itemsize // 4, self._cupy.empty
         found.append([empty(sum(part.count for part in parts) * words, np.uint32)])
