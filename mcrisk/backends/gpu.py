@@ -32,7 +32,7 @@ from mcrisk.schema import load_schema
 from mcrisk.sums import BARS, PLAN, SUMS, most_occupied, plan, tally_of
 from mcrisk.tally import Tally, merge
 
-from . import CONNECTIONS, AbstractBackend, Piece, Summed, kept, nvrtc
+from . import CONNECTIONS, AbstractBackend, Piece, Summed, kept, nvrtc, prepare_driver
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,8 +72,9 @@ def cupy_distributions() -> list[str]:
     return sorted(name for name in names if name == "cupy" or name.startswith("cupy-"))
 
 
-def absence(device: int = 0) -> Absence | None:
-    """Why GPU number `device` cannot be used, the first failing step; None when it can."""
+def absence() -> Absence | None:
+    """Why the GPU cannot be used, the first failing step; None when it can."""
+    prepare_driver()
     if importlib.util.find_spec("cupy") is None:
         return Absence("cupy not installed", f"install it with: {INSTALL}")
     if len(wheels := cupy_distributions()) > 1:
@@ -85,8 +86,8 @@ def absence(device: int = 0) -> Absence | None:
         count, driver = runtime.getDeviceCount(), runtime.driverGetVersion()
     except Exception as error:  # cupy raises its own types, unknown until it is imported
         return Absence(f"no CUDA device ({error})", "check the driver with: nvidia-smi")
-    if count <= device:
-        return Absence(f"no CUDA device number {device} ({count} found)", "check the driver with: nvidia-smi")
+    if count == 0:
+        return Absence("no CUDA device", "check the driver with: nvidia-smi")
     try:
         compiler = nvrtc.load()
     except InfrastructureError as error:
@@ -97,7 +98,7 @@ def absence(device: int = 0) -> Absence | None:
             f"NVRTC {version} is newer than the driver (CUDA {driver // 1000}.{driver % 1000 // 10})",
             f"update the driver, or pip install 'mcrisk[cuda{driver // 1000}]'",
         )
-    capability = cupy.cuda.Device(device).compute_capability
+    capability = cupy.cuda.Device(0).compute_capability
     if architecture(capability, compiler.architectures) is None:
         return Absence(
             f"no code for compute capability {capability}",
@@ -190,21 +191,21 @@ class Traffic:
 
 
 class GpuBackend(AbstractBackend):
-    """One CUDA device. It may be called from several threads; each gets its own streams and memory."""
+    """The first CUDA device of this process, for any number of threads: each has its own streams and memory."""
 
     name: ClassVar[str] = "gpu"
     batch: ClassVar[int] = 8 * LAUNCH_RUNS
 
-    def __init__(self, device: int = 0) -> None:
-        if missing := absence(device):
+    def __init__(self) -> None:
+        if missing := absence():
             raise InfrastructureError(f"GPU not usable: {missing.reason}", remedy=missing.remedy)
         self._cupy: Any = importlib.import_module("cupy")
         schema = load_schema()
         self._params_bytes = schema.params_bytes(4)
         self._record = schema.record_dtype(4)
-        self._device = self._cupy.cuda.Device(device)
+        self._device = self._cupy.cuda.Device(0)
         self._threads = threading.local()
-        properties = self._cupy.cuda.runtime.getDeviceProperties(device)
+        properties = self._cupy.cuda.runtime.getDeviceProperties(0)
         self._device_name = properties["name"].decode()
         self._memory: int = properties["totalGlobalMem"]
         watched = bool(self._device.attributes.get("KernelExecTimeout", 0))

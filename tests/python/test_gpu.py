@@ -5,6 +5,7 @@ The kernels are the real text, executed as PTX; a descent is made up, so that it
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import pytest
 from fake_cupy import Device, FakeCupy, OutOfMemoryError
 from ptx_executor import PtxModule
 
+from mcrisk import backends
 from mcrisk.backends import Piece, gpu, kept, nvrtc
 from mcrisk.errors import InfrastructureError, LostDeviceError, MistakeError
 from mcrisk.native import kernel_folder
@@ -428,6 +430,18 @@ def test_the_backend_describes_device_and_kernel(cupy):
     assert re.fullmatch(r"Fake \(sm_90, 17 GB\), NVRTC [\d.]+, \d+ registers, 0 bytes of spills", text)
 
 
+def test_whoever_touches_the_driver_first_asks_it_for_as_many_connections_as_launches(cupy, monkeypatch):
+    """By default the driver lets 8 kernels side by side and makes others wait; what a user has set stays."""
+    for first in (gpu.absence, gpu.GpuBackend, backends.gpu_obstacle, backends.gpu_count):
+        monkeypatch.delenv("CUDA_DEVICE_MAX_CONNECTIONS", raising=False)
+        first()
+        assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == str(gpu.LAUNCHES), first
+
+    monkeypatch.setenv("CUDA_DEVICE_MAX_CONNECTIONS", "4")
+    gpu.absence()
+    assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "4"
+
+
 def test_each_missing_step_is_named_with_its_remedy(cupy, monkeypatch):
     """In the order in which a user meets them."""
     assert gpu.absence() is None
@@ -446,7 +460,7 @@ def test_each_missing_step_is_named_with_its_remedy(cupy, monkeypatch):
     assert str(gpu.absence()) == "NVRTC missing; install it with: pip install nvidia-cuda-nvrtc"
 
     cupy.cuda.runtime.getDeviceCount = lambda: 0
-    assert "no CUDA device number 0 (0 found)" in str(gpu.absence())
+    assert str(gpu.absence()) == "no CUDA device; check the driver with: nvidia-smi"
 
     def no_driver() -> int:
         raise RuntimeError("cudaErrorInsufficientDriver")
