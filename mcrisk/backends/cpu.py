@@ -120,7 +120,7 @@ class CpuBackend(AbstractBackend):
 
 
 def sums_of(records: NDArray[np.void], first: int) -> tuple[Tally, NDArray[np.uint8]]:
-    """`tally.tally` of records of runs first, first + 1, ..., by the library and ten times faster, and who landed.
+    """`tally.tally` of records of runs first, first + 1, ..., by the library, eight to twelve times faster; who landed.
 
     records: (runs,) of `schema.record_dtype`; those of the double oracle are summed by numpy. Who landed: one bit for
     each run, (runs + 7) / 8 bytes, the first run lowest.
