@@ -826,11 +826,8 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
         Increments const increments =
             measure_increments(imu, errors, unit_memory, truth.angle_B, truth.velocity_B, draws, tick, spare);
         Vec3 const force_S = integrate_increments(estimate, memory, world.gravity, increments);
-        int const ticks = tick > 0 ? covariance_ticks : 1;
         if (tick % covariance_ticks == 0)
-            propagate_covariance(memory, navigation, imu, world.gravity, estimate.position_S, estimate.velocity_S,
-                                 force_S, rotate_inverse(estimate.q_BS, Vec3{0, 0, 1}),
-                                 real_of(ticks) * norm(increments.angle_B), tick, ticks);
+            step_covariance(memory, navigation, imu, world.gravity, estimate, force_S, increments.angle_B, tick);
         if (tick % 2 == 0) {
             Range const range = measure_range(world.altimeter, world.terrain, world.gravity, Faults{}, Struck{},
                                               truth.position_S, truth.q_BS, draws, tick, false);
