@@ -47,7 +47,7 @@ WATCHED_LAUNCH_RUNS = 1 << 14  # [run] the same on a GPU that also drives a disp
 LAUNCH_RUNS_MIN = 1 << 10  # [run] below this, memory is too short to be useful
 LAUNCHES = CONNECTIONS  # under way at most, for each thread that flies
 SMALL_RUNS = 1 << 13  # [run] of cases that share a grid, where there are more of them than launches
-CASES_BYTES = 32_000  # [byte] of several Params as arguments of a kernel: 32 764 since CUDA 12.1, as in descend.cu
+CASES_BYTES = 32_000  # [byte] of several Params as arguments of a kernel: 32 764 since CUDA 12.1
 SEVERAL_DRIVER, SEVERAL_NVRTC = 12010, (12, 1)
 WORD = 32  # [run] in one word of landing bits: launches of one piece are cut there
 WAIT_SECONDS = 1.0  # between two looks at whether memory was given back
@@ -215,9 +215,7 @@ class GpuBackend(AbstractBackend):
         assert self._architecture is not None  # absence() has looked
         source = nvrtc.read_source(kernel_folder())
         cubin, self.usage = nvrtc.cached_cubin(source, self._architecture, [f"-DMCR_PARAMS_BYTES={self._params_bytes}"])
-        most = CASES_BYTES // (self._params_bytes + 16)
-        words = [("params", "<u4", (most, self._params_bytes // 4)), ("first", "<u8", most), ("stop", "<u4", most)]
-        self._cases = np.dtype(words, align=True)  # Cases of descend.cu
+        self._cases = cases(self._params_bytes)
         self._driver: int = self._cupy.cuda.runtime.driverGetVersion()
         self._lock, self._traffic = threading.Lock(), Traffic()
         self._lost = ""  # why this process can use the device no more
@@ -448,14 +446,14 @@ class GpuBackend(AbstractBackend):
         """Cases of one grid, at most."""
         if self._driver < SEVERAL_DRIVER or nvrtc.load().version < SEVERAL_NVRTC:
             return 1
-        return int(self._cases["params"].shape[0])
+        return self._cases["first"].shape[0]
 
     def _several_cases(self) -> Any:
         """The kernel that flies several cases: compiled when it is first asked for."""
         with self._lock:
             if "several" not in self._kernels:
-                options = [f"-DMCR_PARAMS_BYTES={self._params_bytes}", "-DMCR_SEVERAL"]
-                cubin, _ = nvrtc.cached_cubin(nvrtc.read_source(kernel_folder()), str(self._architecture), options)
+                source, options = nvrtc.read_source(kernel_folder()), several_options(self._params_bytes)
+                cubin, _ = nvrtc.cached_cubin(source, str(self._architecture), options)
                 self._kernels["several"] = self._cupy.RawModule(path=str(cubin)).get_function("descend")
             return self._kernels["several"]
 
@@ -488,6 +486,18 @@ class GpuBackend(AbstractBackend):
             self._lost = str(error)
             return LostDeviceError(f"{self._device_name} was lost: {error}")
         return InfrastructureError(f"{self._device_name} failed: {error}")
+
+
+def cases(params_bytes: int) -> np.dtype[np.void]:
+    """`Cases` of descend.cu: as many as the arguments of a kernel hold."""
+    most = CASES_BYTES // (params_bytes + 16)
+    words = [("params", "<u4", (most, params_bytes // 4)), ("first", "<u8", most), ("stop", "<u4", most)]
+    return np.dtype(words, align=True)
+
+
+def several_options(params_bytes: int) -> list[str]:
+    """What makes descend.cu the kernel of several cases."""
+    return [f"-DMCR_PARAMS_BYTES={params_bytes}", f"-DMCR_SEVERAL={cases(params_bytes)['first'].shape[0]}"]
 
 
 def _next(todo: Sequence[Part], size: int, most: int) -> list[Part]:

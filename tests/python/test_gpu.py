@@ -54,10 +54,9 @@ def made_up(tmp_path_factory):
     text = text.replace(FLOWN, "made_up(params, seed, number)").replace(BEFORE, MADE_UP + BEFORE, 1)
     (folder / "descend.cu").write_text(text)
     (folder / "mcrisk").symlink_to(kernel_folder() / "mcrisk")
-    options = [f"-DMCR_PARAMS_BYTES={SCHEMA.params_bytes(4)}"]
-    modules = []
-    for name, more in (("one", []), ("several", ["-DMCR_SEVERAL"])):
-        program = nvrtc.load().compile(nvrtc.read_source(folder), "compute_90", [*options, *more])
+    size, modules = SCHEMA.params_bytes(4), []
+    for name, options in (("one", [f"-DMCR_PARAMS_BYTES={size}"]), ("several", gpu.several_options(size))):
+        program = nvrtc.load().compile(nvrtc.read_source(folder), "compute_90", options)
         modules.append(PtxModule(program.ptx, folder, name))
     return folder, *modules, tmp_path_factory.mktemp("cache")
 
