@@ -29,7 +29,7 @@ import numpy as np
 from mcrisk.errors import InfrastructureError, LostDeviceError, McriskError, MistakeError
 from mcrisk.native import kernel_folder
 from mcrisk.schema import load_schema
-from mcrisk.sums import BARS, PLAN, SUMS, most_occupied, plan, tally_of
+from mcrisk.sums import PLAN, SUMS, bars, most_occupied, plan, tally_of
 from mcrisk.tally import Tally, merge
 
 from . import CONNECTIONS, AbstractBackend, Piece, Summed, kept, nvrtc, prepare_driver
@@ -202,7 +202,7 @@ class GpuBackend(AbstractBackend):
         self._cupy: Any = importlib.import_module("cupy")
         schema = load_schema()
         self._params_bytes = schema.params_bytes(4)
-        self._record = schema.record_dtype(4)
+        self._record, self._bars = schema.record_dtype(4), bars()
         self._device = self._cupy.cuda.Device(0)
         self._threads = threading.local()
         properties = self._cupy.cuda.runtime.getDeviceProperties(0)
@@ -345,7 +345,9 @@ class GpuBackend(AbstractBackend):
         """Device memory of parts of so many runs."""
         found = sum(counts) * self._record.itemsize * (1 + rows)
         if sums:
-            found += sum(8 * BARS + SUMS.itemsize + -(-runs // 64) * 8 + 12 * most_occupied(runs) for runs in counts)
+            found += sum(
+                8 * self._bars + SUMS.itemsize + -(-runs // 64) * 8 + 12 * most_occupied(runs) for runs in counts
+            )
         return found
 
     def _smaller(self, size: int, parts: Sequence[Part], error: Exception) -> int:
@@ -382,7 +384,8 @@ class GpuBackend(AbstractBackend):
 
     def _begin(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, memory: Sequence[list[Any]]) -> Launch:
         """Let the device begin to fly these parts; nothing is awaited."""
-        stride, words, zeros = sum(part.count for part in parts), self._record.itemsize // 4, BARS + SUMS.itemsize // 8
+        stride, words = sum(part.count for part in parts), self._record.itemsize // 4
+        zeros = self._bars + SUMS.itemsize // 8
         (columns,), *arrays = memory
         flying = [Flying(part, *own) for part, own in zip(parts, arrays, strict=True)]
         stream = self._streams.pop() if self._streams else self._cupy.cuda.Stream(non_blocking=True)
@@ -398,7 +401,7 @@ class GpuBackend(AbstractBackend):
                     count = part.count
                     given = columns[place:], np.uint32(stride), np.uint32(count)
                     if block is not None:
-                        histogram, own = block[:BARS], block[BARS:zeros]
+                        histogram, own = block[: self._bars], block[self._bars : zeros]
                         block.data.memset_async(0, 8 * zeros, stream)
                         start("tally", count, words_of, *given, own, histogram, bins)
                         start("sift", most_occupied(count), own, histogram, bins, counts)
@@ -420,7 +423,7 @@ class GpuBackend(AbstractBackend):
             found.append(own := [empty(part.count * words, np.uint32) if rows else None])
             if sums:
                 most = most_occupied(part.count)
-                own.append(empty(BARS + SUMS.itemsize // 8 + -(-part.count // 64), np.uint64))
+                own.append(empty(self._bars + SUMS.itemsize // 8 + -(-part.count // 64), np.uint64))
                 own.append(empty(most, np.uint32))
                 own.append(empty(most, np.uint64))
             else:
@@ -446,7 +449,7 @@ class GpuBackend(AbstractBackend):
         """Cases of one grid, at most."""
         if self._driver < SEVERAL_DRIVER or nvrtc.load().version < SEVERAL_NVRTC:
             return 1
-        return self._cases["first"].shape[0]
+        return int(self._cases["first"].shape[0])
 
     def _several_cases(self) -> Any:
         """The kernel that flies several cases: compiled when it is first asked for."""
@@ -464,7 +467,7 @@ class GpuBackend(AbstractBackend):
             with launch.stream:
                 if block is not None:
                     head = np.empty(SUMS.itemsize // 8 + -(-part.count // 64), np.uint64)
-                    block[BARS:].get(out=head)
+                    block[self._bars :].get(out=head)
                     sums = head[: SUMS.itemsize // 8].view(SUMS)
                     bits = head[SUMS.itemsize // 8 :].view(np.uint8)[: -(-part.count // 8)]
                     occupied = int(sums["occupied"][0])

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from mcrisk.backends import gpu
 from mcrisk.backends.cpu import CpuBackend, _summing
 from mcrisk.schema import load_schema
-from mcrisk.sums import BARS, SUMS, most_occupied, plan
+from mcrisk.sums import SUMS, bars, most_occupied, plan
 
 
 class OutOfMemoryError(MemoryError):
@@ -258,45 +259,55 @@ class CpuKernels:
 
     def __init__(self) -> None:
         self.cpu, self.record = CpuBackend(), load_schema().record_dtype(4)
-        self.words = self.record.itemsize // 4
+        self.words, self.cases = self.record.itemsize // 4, gpu.cases(self.cpu.params_bytes)
 
     def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes], rows: int = 1) -> None:
         """As `PtxModule.launch`."""
-        getattr(self, name)(*arguments)
+        getattr(self, "several" if len(arguments) == 4 and name == "descend" else name)(*arguments)
 
     def descend(self, params: bytes, seed: bytes, first: bytes, count: bytes, columns: bytes) -> None:
-        records = self.cpu.run(params, number(seed), number(first), number(count))
-        memory(columns, np.uint32, self.words * len(records))[:] = (
-            records.view(np.uint32).reshape(-1, self.words).T.reshape(-1)
-        )
+        self.columns(columns, number(count))[:] = self.flown(params, number(seed), number(first), number(count))
+
+    def several(self, cases: bytes, seed: bytes, count: bytes, columns: bytes) -> None:
+        """Each case that has runs."""
+        params, firsts, stops = np.frombuffer(cases, self.cases)[0]
+        starts, whole = (0, *stops[:-1]), self.columns(columns, number(count))
+        for params_, first, start, stop in zip(params, firsts, starts, stops, strict=True):
+            if start < stop:
+                whole[:, start:stop] = self.flown(params_.tobytes(), number(seed), int(first), int(stop - start))
+
+    def flown(self, *given: Any) -> np.ndarray[Any, Any]:
+        return self.cpu.run(*given).view(np.uint32).reshape(-1, self.words).T
 
     def gather(self, columns: bytes, stride: bytes, count: bytes, rows: bytes) -> None:
-        assert stride == count
-        size = self.words * number(count)
-        memory(rows, np.uint32, size)[:] = self.rows(columns, number(count)).reshape(-1)
+        memory(rows, np.uint32, self.words * number(count))[:] = self.rows(columns, stride, count).reshape(-1)
 
-    def rows(self, columns: bytes, count: int) -> np.ndarray[Any, Any]:
-        return np.ascontiguousarray(memory(columns, np.uint32, self.words * count).reshape(self.words, count).T)
+    def columns(self, columns: bytes, count: int, stride: int = 0) -> np.ndarray[Any, Any]:
+        """Word and run of `count` runs of a launch of `stride`."""
+        given = memory(columns, np.uint32, (self.words - 1) * (stride or count) + count)
+        return np.lib.stride_tricks.as_strided(given, (self.words, count), (4 * (stride or count), 4))
+
+    def rows(self, columns: bytes, stride: bytes, count: bytes) -> np.ndarray[Any, Any]:
+        return np.ascontiguousarray(self.columns(columns, number(count), number(stride)).T)
 
     def tally(self, *given: bytes) -> None:
         """The histogram is left as the kernel leaves it: the library empties it."""
         _, columns, stride, count, sums, histogram, bins = given
-        assert stride == count
-        rows, most = self.rows(columns, number(count)), most_occupied(number(count))
+        rows, most = self.rows(columns, stride, count), most_occupied(number(count))
         counts, landed = np.empty(most, np.uint64), np.empty(len(rows), np.uint8)
         places = (number(one) for one in (sums, histogram, bins))
         blocks = plan().ctypes.data, rows.ctypes.data, len(rows), *places, counts.ctypes.data, landed.ctypes.data
         _summing().mcr_tally(*blocks)
         occupied = int(memory(sums, SUMS, 1)["occupied"][0])
-        memory(histogram, np.uint64, BARS)[memory(bins, np.uint32, occupied)] = counts[:occupied]
+        memory(histogram, np.uint64, bars())[memory(bins, np.uint32, occupied)] = counts[:occupied]
 
     def sift(self, sums: bytes, histogram: bytes, bins: bytes, counts: bytes) -> None:
         occupied = int(memory(sums, SUMS, 1)["occupied"][0])
-        found = memory(histogram, np.uint64, BARS)[memory(bins, np.uint32, occupied)]
+        found = memory(histogram, np.uint64, bars())[memory(bins, np.uint32, occupied)]
         memory(counts, np.uint64, occupied)[:] = found
 
     def landings(self, _: bytes, columns: bytes, stride: bytes, count: bytes, landed: bytes) -> None:
-        success = self.rows(columns, number(count))[:, plan()["outcome"][0]] == plan()["success"][0]
+        success = self.rows(columns, stride, count)[:, plan()["outcome"][0]] == plan()["success"][0]
         bits = np.packbits(success, bitorder="little")
         memory(landed, np.uint8, len(bits))[:] = bits
 
