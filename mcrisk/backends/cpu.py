@@ -120,7 +120,7 @@ class CpuBackend(AbstractBackend):
 
 
 def sums_of(records: NDArray[np.void], first: int) -> tuple[Tally, NDArray[np.uint8]]:
-    """`tally.tally` of records of runs first, first + 1, ..., by the library and ten times faster, and who landed.
+    """`tally.tally` of records of runs first, first + 1, ..., by the library, eight to twelve times faster; who landed.
 
     records: (runs,) of `schema.record_dtype`; those of the double oracle are summed by numpy. Who landed: one bit for
     each run, (runs + 7) / 8 bytes, the first run lowest.
@@ -134,10 +134,10 @@ def sums_of(records: NDArray[np.void], first: int) -> tuple[Tally, NDArray[np.ui
         cuts = range(0, len(records), SUMMED_RUNS)
         parts = [sums_of(records[cut : cut + SUMMED_RUNS], first + cut) for cut in cuts]
         return merge(part for part, _ in parts), np.concatenate([landed for _, landed in parts])
-    from mcrisk.sums import BARS, SUMS, most_occupied, plan, tally_of
+    from mcrisk.sums import SUMS, bars, most_occupied, plan, tally_of
 
     if not hasattr(_OWN, "histogram"):
-        _OWN.histogram = np.zeros(BARS, np.uint64)
+        _OWN.histogram = np.zeros(bars(), np.uint64)
     records = np.ascontiguousarray(records)
     sums, most = np.zeros(1, SUMS), most_occupied(len(records))
     bins, counts = np.empty(most, np.uint32), np.empty(most, np.uint64)
