@@ -26,6 +26,8 @@ FLOOR = {
     "look": 3,
     "watch": 35,
     "watch_relief": 50,
+    "press": 100,
+    "move": 120,
     "peak": 384,  # 12 chains of 32 steps
 }
 REGISTER = {"v3": "ymm", "v4": "zmm"}
