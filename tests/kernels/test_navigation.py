@@ -215,7 +215,7 @@ def test_strapdown_repeats_the_truth_from_perfect_increments(probe):
     for (int tick = 0; tick < 6000; ++tick) {
         truth.angle_B = truth.velocity_B = Vec3{0, 0, 0};
         for (int index = 0; index < 2; ++index)
-            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick,
+            propagate(world, pace_of(world, 2), working(), truth, asked, Command{}, tick,
                       index, 2);
         integrate_increments(estimate, memory, world.gravity, Increments{truth.angle_B, truth.velocity_B});
     }
@@ -391,7 +391,7 @@ def use_range(probe):
     Estimate estimate = estimate_of(position_S, Vec3{0, 0, 0}, identity());
     NavigationMemory memory = memory_of(channels);
     Verdict const verdict =
-        use_range(estimate, memory, navigation, altimeter, level(), gravity, Range{1, distance}, false);
+        use_range(estimate, memory, navigation, altimeter, level(), gravity, Range{1, distance}, 0, false);
     real const height = sphere_height(gravity.radius, estimate.position_S);
     real const predicted = sphere_distance(gravity, 0, estimate.position_S, beam_B);
     """
@@ -492,7 +492,7 @@ def test_a_mapped_slope_ties_range_to_the_position_along_the_track(probe):
     Navigation navigation = navigation_of(GatePolicy::dem_aware, 5);
     navigation.map_sigma = 0;
     Verdict const verdict = use_range(estimate, memory, navigation, altimeter_of(down, real(0.1), 0), map, gravity,
-                                      Range{1, 3000 + error}, true);
+                                      Range{1, 3000 + error}, 0, true);
     """
     fix = probe(
         "navigation.h", ["verdict.used", "estimate.position_S"], "Channels channels, real error", preamble=PARTS,
@@ -543,7 +543,7 @@ def use_speeds(probe):
     NavigationMemory memory = memory_of(channels);
     Draws const draws = make_draws(31, static_cast<uint64>(run));
     for (int look = 0; look < looks; ++look) {
-        BeamSpeeds speeds = measure_speeds(velocimeter, Struck{}, 100, velocity_S, q_BS, draws, look);
+        BeamSpeeds speeds = measure_speeds(velocimeter, working(), 100, velocity_S, q_BS, draws, look);
         for (int beam = 0; beam < 3; ++beam) speeds.valid[beam] &= beams >> beam;
         use_speeds(estimate, memory, navigation, velocimeter, speeds);
     }
@@ -696,7 +696,7 @@ MCR_FN Flight fly(GatePolicy policy, real gate_sigma, int run) {
                               10 * normals(draws, Stream::altimeter, tick).a;
         if (tick == 590) flight.before = estimate.position_S.z + (mapped ? real(0) : real(3000)) - position_S.z;
         Verdict const verdict = use_range(estimate, memory, navigation, altimeter, mapped ? map : level(), gravity,
-                                          Range{1, distance}, mapped);
+                                          Range{1, distance}, 0, mapped);
         flight.rejected += verdict.used == -1;
         flight.accepted_after += (verdict.used == 1) & (tick > 610);
     }
@@ -819,12 +819,12 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
         truth.omega_BN_B = Vec3{0, braking ? real(0.00147667) : slewing ? real(0.0870) : real(0), 0};
         truth.angle_B = truth.velocity_B = Vec3{0, 0, 0};
         for (int index = 0; index < 2; ++index)
-            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick,
+            propagate(world, pace_of(world, 2), working(), truth, asked, Command{}, tick,
                       index, 2);
         truth.clearance = ground_clearance(world.terrain, world.gravity, truth.position_S, false);
         real spare;
         Increments const increments =
-            measure_increments(imu, errors, unit_memory, truth.angle_B, truth.velocity_B, draws, tick, spare);
+            measure_increments(imu, errors, working(), unit_memory, truth.angle_B, truth.velocity_B, draws, tick, spare);
         Vec3 const force_S = integrate_increments(estimate, memory, world.gravity, increments);
         int const ticks = tick > 0 ? covariance_ticks : 1;
         if (tick % covariance_ticks == 0)
@@ -832,10 +832,10 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
                                  force_S, rotate_inverse(estimate.q_BS, Vec3{0, 0, 1}),
                                  real_of(ticks) * norm(increments.angle_B), tick, ticks);
         if (tick % 2 == 0) {
-            Range const range = measure_range(world.altimeter, world.terrain, world.gravity, Faults{}, Struck{},
+            Range const range = measure_range(world.altimeter, world.terrain, world.gravity, working(), -1,
                                               truth.position_S, truth.q_BS, draws, tick, false);
-            use_range(estimate, memory, navigation, nominal, level(), world.gravity, range, false);
-            BeamSpeeds const speeds = measure_speeds(world.velocimeter, Struck{}, truth.clearance, truth.velocity_S,
+            use_range(estimate, memory, navigation, nominal, level(), world.gravity, range, 0, false);
+            BeamSpeeds const speeds = measure_speeds(world.velocimeter, working(), truth.clearance, truth.velocity_S,
                                                      truth.q_BS, draws, tick);
             use_speeds(estimate, memory, navigation, world.velocimeter, speeds);
         }
