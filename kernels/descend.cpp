@@ -133,6 +133,7 @@ constexpr Part navigation_words = MCR_PART(State, navigation);
 constexpr Part guidance_words = MCR_PART(State, guidance);
 constexpr Part command_words = MCR_PART(State, command);
 constexpr Part events_words = MCR_PART(State, events);
+constexpr Part failing_words = MCR_PART(State, failing);
 constexpr Part rate_words = MCR_PART(State, rate_B);
 constexpr Part ended_words = MCR_PART(State, ended);
 constexpr Part tick_words = MCR_PART(State, tick);
@@ -143,6 +144,7 @@ struct Tile {
     alignas(64) Flag altimeter[tile_width];    ///< whether the sensor can give a sample to this lane
     alignas(64) Flag velocimeter[tile_width];
     alignas(64) Flag camera[tile_width];
+    alignas(64) Flag struck[tile_width];       ///< whether any fault strikes this lane
     Columns<Stance> stance;                    ///< the touchdown, once every lane has ended
     Columns<Body> body;
     Columns<Foot> foot[legs_most];
@@ -155,13 +157,20 @@ struct Tile {
 
 MCR_FN void lane_guide(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
+    Flag const up = 1 - state.failing.computer_down;
     do_guide(params, state, tick);
-    tile.state.store(lane, state, guidance_words);
+    tile.state.store_where(up, lane, state, guidance_words);
+}
+MCR_FN void lane_fail(Tile& tile, Params const& params, int tick, int lane) {
+    State state = tile.state.load(lane);
+    do_fail(params, tile.run.load(lane), state, tick);
+    tile.state.store(lane, state, failing_words, guidance_words, command_words, events_words);
 }
 MCR_FN void lane_control(Tile& tile, Params const& params, int lane) {
     State state = tile.state.load(lane);
+    Flag const up = 1 - state.failing.computer_down;
     do_control(params, state);
-    tile.state.store(lane, state, guidance_words, command_words);
+    tile.state.store_where(up, lane, state, guidance_words, command_words);
 }
 MCR_FN void lane_propagate(Tile& tile, Params const& params, int tick, int index, int lane) {
     State state = tile.state.load(lane);
@@ -171,10 +180,14 @@ MCR_FN void lane_propagate(Tile& tile, Params const& params, int tick, int index
 template <bool covariance>
 MCR_FN void lane_integrate(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
-    do_integrate(params, tile.run.load(lane), state, tile.draws(lane), tick, covariance);
-    tile.state.store(lane, state, truth_words, imu_words, estimate_words, navigation_words, guidance_words, rate_words);
+    Flag const up = 1 - state.failing.computer_down;
+    do_sense(tile.run.load(lane), state, tile.draws(lane), tick);
+    do_integrate(params, state, tick, covariance);
+    tile.state.store(lane, state, truth_words, imu_words);
+    tile.state.store_where(up, lane, state, estimate_words, navigation_words, guidance_words, rate_words);
 }
-MCR_FN void lane_look(Tile& tile, bool altimeter_due, int lane) {
+template <bool altimeter_due>
+MCR_FN void lane_look(Tile& tile, int lane) {
     State state = tile.state.load(lane);
     Outlook const outlook = look(tile.run.load(lane), state, altimeter_due);
     tile.altimeter[lane] = outlook.altimeter;
@@ -214,6 +227,10 @@ MCR_BLOCK guide_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
     for (int lane = 0; lane < tile_width; ++lane) lane_guide(tile, params, tick, lane);
 }
+MCR_BLOCK fail_tile(Tile& tile, Params const& params, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_fail(tile, params, tick, lane);
+}
 MCR_BLOCK control_tile(Tile& tile, Params const& params) {
     MCR_LANES
     for (int lane = 0; lane < tile_width; ++lane) lane_control(tile, params, lane);
@@ -231,8 +248,13 @@ MCR_BLOCK integrate_filter_tile(Tile& tile, Params const& params, int tick) {
     for (int lane = 0; lane < tile_width; ++lane) lane_integrate<true>(tile, params, tick, lane);
 }
 MCR_BLOCK look_tile(Tile& tile, bool altimeter_due) {
-    MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_look(tile, altimeter_due, lane);
+    if (altimeter_due) {
+        MCR_LANES
+        for (int lane = 0; lane < tile_width; ++lane) lane_look<true>(tile, lane);
+    } else {
+        MCR_LANES
+        for (int lane = 0; lane < tile_width; ++lane) lane_look<false>(tile, lane);
+    }
 }
 MCR_BLOCK altimeter_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
@@ -315,6 +337,7 @@ bool any_lane(Flag const (&flags)[tile_width]) {
 /// a tile's. `relief`: whether any run's ground has some.
 void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* kept) {
     unsigned const* const ended = tile.state.column[ended_words.first];
+    bool const strikes = any_lane(tile.struck);
     unsigned flying[tile_width];
     for (int lane = 0; lane < tile_width; ++lane) flying[lane] = lane < runs;
     auto const altimeter_block = is_mapped(params) ? altimeter_map_tile : relief ? altimeter_relief_tile : altimeter_tile;
@@ -324,6 +347,7 @@ void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* ke
     for (; tick < params.simulation.time_max_ticks && left > 1; ++tick) {
         Schedule const now = schedule_of(params, tick);
         if (now.guide) guide_tile(tile, params, tick);
+        if (strikes) fail_tile(tile, params, tick);
         control_tile(tile, params);
         for (int index = 0; index < params.simulation.truth_steps; ++index) propagate_tile(tile, params, tick, index);
         if (now.covariance) {
@@ -435,6 +459,7 @@ MCR_EXPORT void mcr_descend(mcr::Params const* params, mcr::uint64 seed, mcr::ui
             mcr::State state;
             mcr::begin_run(*params, run, state, draws);
             relief = relief || mcr::has_relief(run.world.terrain);
+            tile.struck[lane] = run.struck.any;
             tile.state.store(lane, state);
             tile.run.store(lane, run);
         }

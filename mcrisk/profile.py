@@ -60,9 +60,10 @@ def quiet(packed: bytes, real: int = 4) -> bytes:
     world = case["world"]
     world["gravity"]["anomaly"] = 0
     world["propulsion"]["noise"] = 0
-    for path, one in schema.fields.items():
-        if path.startswith("faults.") and one.description.startswith("Probability"):
-            world["faults"][path.removeprefix("faults.")] = 0
+    for name in schema.dtype("Faults", real).names or ():
+        if schema.dtype("Faults", real)[name].names:
+            case["faults"][name]["probability"] = 0
+            case["faults"][name]["rate"] = 0
     world["touchdown"]["foot_caught"] = 0
     return case.tobytes()
 

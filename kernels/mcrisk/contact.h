@@ -337,14 +337,15 @@ MCR_FN void begin_touchdown(Params const& params, Run const& run, State const& s
     Slope const slope = slope_of(world, unit(from_centre(world.gravity, truth.position_S)), b.forward);
     real const tank = truth.engines.propellant / world.propulsion.propellant + world.propulsion.residual;
     bool const wet = truth.engines.propellant > real(0);
-    bool const lost = state.tick - 1 >= run.struck.cluster_out_tick;
-    real const engines = real_of(world.propulsion.cluster.count) - select(lost, real(1), real(0));
-    real const ring = state.guidance.duty * maximum(engines, real(0)) * world.propulsion.cluster.thrust;
+    Failing const& failing = state.failing;
+    real const engines = real_of(world.propulsion.cluster.count) - failing.ring_loss;
+    real const ring = state.guidance.duty * maximum(engines, real(0)) * world.propulsion.cluster.thrust * failing.thrust_gain;
+    real const main = truth.engines.main * failing.main_nozzle * failing.thrust_gain;
     Uniform4 const chance = uniforms(draws, Stream::touchdown, 0u);
     touch.stance = stance_of(world, params.onboard.guidance, slope, mass_of(world, truth), clamp(tank, real(0), real(1)),
                              norm(point_mass(world.gravity, truth.position_S)), chance.a < world.touchdown.foot_caught,
-                             1 - run.struck.touch_missed,
-                             select(wet, truth.engines.main, real(0)), select(wet, ring, real(0)));
+                             1 - failing.touch_missed,
+                             select(wet, main, real(0)), select(wet, ring, real(0)));
     MCR_SETTLE(touch);
     Quat const q_GS = from_axes(slope.downhill_S, slope.level_S, slope.normal_S);
     touch.body = body_of(touch.stance, rotate(q_GS, truth.velocity_S), compose(truth.q_BS, conjugate(q_GS)), truth.omega_BN_B);

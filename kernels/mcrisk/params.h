@@ -30,7 +30,6 @@ struct World {
     Camera camera;               ///< Terrain-relative navigation.
     Terrain terrain;             ///< Ground.
     Touchdown touchdown;         ///< Landing gear.
-    Faults faults;               ///< Faults.
 };
 
 /// What the computer was told besides the nominal World: can be swept, not dispersed.
@@ -81,6 +80,7 @@ struct Arrival {
 struct Params {
     World world;                 ///< promoted. What is.
     Onboard onboard;             ///< promoted. What the computer was told.
+    Faults faults;               ///< Faults: can be swept, not dispersed.
     Limits limits;               ///< What counts as a landing.
     Monitor monitor;             ///< True heights at which speeds are reported and causes are judged.
     Simulation simulation;       ///< Numerical settings.

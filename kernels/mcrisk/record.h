@@ -87,6 +87,7 @@ struct Sample {
     real time_to_go;              ///< [s] Predicted time to the end of the braking phase.
     real trim;                    ///< [] Braking thrust fraction.
     Phase phase;                  ///< [] Phase of the on-board computer.
+    int  faults;                  ///< [] Faults at work: one bit each, in the order of the catalogue.
 };
 
 }  // namespace mcr

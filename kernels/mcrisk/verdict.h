@@ -95,7 +95,7 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, B
     residual = (outcome == Outcome::propellant_depletion) ? Cause::propellant_budget : residual;
     residual = (((outcome == Outcome::tip_over) & (lean_ground > real(0.5) * lean)) | (outcome == Outcome::hazard_strike))
                    ? Cause::terrain_site : residual;
-    residual = (followed & (run.struck.touch_missed == 1)) ? Cause::touch_sensor : residual;
+    residual = (followed & (state.failing.touch_missed == 1)) ? Cause::touch_sensor : residual;
     Cause cause = events.cause != 0 ? static_cast<Cause>(events.cause) : residual;
     bool const silent = (cause == Cause::altimeter_late) & (events.altimeter_seen == 0);
     cause = silent ? Cause::altimeter_never : cause;
@@ -180,8 +180,8 @@ MCR_FN Sample sample_of(Params const& params, Run const& run, State const& state
     s.mass = mass_of(run.world, truth);
     s.propellant = truth.engines.propellant;
     s.rcs_propellant = truth.rcs_propellant;
-    s.main_thrust = truth.engines.main;
-    s.cluster_thrust = truth.engines.cluster;
+    s.main_thrust = truth.engines.main * state.failing.main_nozzle * state.failing.thrust_gain;
+    s.cluster_thrust = truth.engines.cluster * state.failing.thrust_gain;
     s.delta_v = truth.engines.delta_v;
     s.believed_position_S = estimate.position_S;
     s.believed_velocity_S = estimate.velocity_S;
@@ -198,6 +198,7 @@ MCR_FN Sample sample_of(Params const& params, Run const& run, State const& state
     s.time_to_go = state.guidance.time_to_go;
     s.trim = state.guidance.trim;
     s.phase = state.guidance.phase;
+    s.faults = static_cast<int>(state.failing.active);
     return s;
 }
 
