@@ -64,6 +64,8 @@ def quiet(packed: bytes, real: int = 4) -> bytes:
         if path.startswith("faults.") and one.description.startswith("Probability"):
             world["faults"][path.removeprefix("faults.")] = 0
     world["touchdown"]["foot_caught"] = 0
+    world["touchdown"]["leg_length_error"] = 0
+    world["terrain"]["roughness"] = 0
     return case.tobytes()
 
 
