@@ -310,16 +310,16 @@ bool any_lane(Flag const (&flags)[tile_width]) {
     return any != 0;
 }
 
-/// Flies a tile of runs. The state of a run is kept as it ends; its lane flies on for nothing. The last run that still flies
-/// goes on alone: that takes two thirds of the time of a tile.
-/// `relief`: whether any run's ground has some.
-void fly_tile(Tile& tile, Params const& params, bool relief, State* kept) {
+/// Flies a tile of runs, which has the first `runs` lanes; the others fly for nothing. The state of a run is kept as it ends;
+/// its lane flies on for nothing. The last run that still flies goes on alone: a tick of one run alone takes two thirds of
+/// a tile's. `relief`: whether any run's ground has some.
+void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* kept) {
     unsigned const* const ended = tile.state.column[ended_words.first];
     unsigned flying[tile_width];
-    for (int lane = 0; lane < tile_width; ++lane) flying[lane] = 1;
+    for (int lane = 0; lane < tile_width; ++lane) flying[lane] = lane < runs;
     auto const altimeter_block = is_mapped(params) ? altimeter_map_tile : relief ? altimeter_relief_tile : altimeter_tile;
     auto const watch_block = relief ? watch_relief_tile : watch_tile;
-    int left = tile_width;
+    int left = runs;
     int tick = 0;
     for (; tick < params.simulation.time_max_ticks && left > 1; ++tick) {
         Schedule const now = schedule_of(params, tick);
@@ -359,21 +359,28 @@ void fly_tile(Tile& tile, Params const& params, bool relief, State* kept) {
     }
 }
 
-/// The touchdowns of a tile whose runs have all ended, side by side.
-void touch_down_tile(Tile& tile, Params const& params, State const* kept) {
+/// Whether any touchdown of the tile is under way.
+bool any_moving(Tile const& tile) {
+    bool any = false;
+    for (int lane = 0; lane < tile_width; ++lane) {
+        any |= tile.body.column[settled_words.first][lane] == static_cast<unsigned>(Settled::moving);
+    }
+    return any;
+}
+
+/// The touchdowns of a tile whose runs, the first lanes, have ended; the other lanes wait.
+void touch_down_tile(Tile& tile, Params const& params, int runs, State const* kept) {
     int const legs = params.world.touchdown.legs;
     for (int lane = 0; lane < tile_width; ++lane) {
+        int const own = lane < runs ? lane : 0;
         Touch touch;
-        begin_touchdown_run(params, tile.run.load(lane), kept[lane], tile.draws(lane), touch);
+        begin_touchdown_run(params, tile.run.load(own), kept[own], tile.draws(own), touch);
+        touch.body.settled = lane < runs ? touch.body.settled : Settled::spared;
         tile.stance.store(lane, touch.stance);
         tile.body.store(lane, touch.body);
         for (int k = 0; k < legs; ++k) tile.foot[k].store(lane, touch.foot[k]);
     }
-    unsigned const* const settled = tile.body.column[settled_words.first];
-    for (bool moving = true; moving;) {
-        moving = false;
-        for (int lane = 0; lane < tile_width; ++lane) moving = moving || settled[lane] == 0;
-        if (!moving) break;
+    while (any_moving(tile)) {
         for (int k = 0; k < legs; ++k) press_tile(tile, k);
         move_tile(tile);
     }
@@ -407,7 +414,7 @@ MCR_EXPORT void mcr_descend_scalar(mcr::Params const* params, mcr::uint64 seed, 
     }
 }
 
-/// Runs `first` to `first + count - 1`, in tiles; a last partial tile flies spare lanes that are thrown away.
+/// Runs `first` to `first + count - 1`, in tiles; the spare lanes of a last partial tile are thrown away.
 MCR_EXPORT void mcr_descend(mcr::Params const* params, mcr::uint64 seed, mcr::uint64 first, mcr::uint64 count,
                             mcr::Record* records) {
 #ifndef MCR_TILES
@@ -432,8 +439,9 @@ MCR_EXPORT void mcr_descend(mcr::Params const* params, mcr::uint64 seed, mcr::ui
             tile.run.store(lane, run);
         }
         mcr::State kept[mcr::tile_width];
-        mcr::fly_tile(tile, *params, relief, kept);
-        mcr::touch_down_tile(tile, *params, kept);
+        int const runs = static_cast<int>(count - start < mcr::tile_width ? count - start : mcr::tile_width);
+        mcr::fly_tile(tile, *params, relief, runs, kept);
+        mcr::touch_down_tile(tile, *params, runs, kept);
         for (int lane = 0; lane < mcr::tile_width; ++lane) {
             mcr::uint64 const wanted = start + static_cast<mcr::uint64>(lane);
             if (wanted < count) {

@@ -50,15 +50,14 @@ MCR_FN void fly_into(unsigned* columns, unsigned stride, unsigned place, Params 
 }
 
 #ifdef MCR_SEVERAL
-constexpr unsigned cases_most = 32000 / (sizeof(Params) + 16);  // 32 764 bytes of arguments since CUDA 12.1
-
-/// Several small cases, so that no warp mixes two: case k has row k of the grid, and runs stop[k - 1] to stop[k] - 1 of
-/// the launch.
+/// Several small cases, MCR_SEVERAL at most, so that no warp mixes two: case k has row k of the grid, and runs stop[k - 1]
+/// to stop[k] - 1 of the launch.
 struct Cases {
-    Params params[cases_most];
-    uint64 first[cases_most];
-    unsigned stop[cases_most];
+    Params params[MCR_SEVERAL];
+    uint64 first[MCR_SEVERAL];
+    unsigned stop[MCR_SEVERAL];
 };
+static_assert(sizeof(Cases) + 24 <= 32764, "more cases than the arguments of a kernel hold (since CUDA 12.1)");
 #endif
 
 }  // namespace mcr

@@ -1,4 +1,8 @@
-"""The answer to `run` and `show` as one JSON object: numbers are numbers or null, never NaN."""
+"""The answer to `run` and `show` as one JSON object: numbers are numbers or null, never NaN.
+
+`elapsed_s` and `runs_per_s` are those of the last flight, of the `runs_new` runs that it flew; runs that were there
+before it count in `cases` alone. They are 0 and null where the figures are read from a journal.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +24,15 @@ def answer(dataset: xr.Dataset) -> dict[str, Any]:
     cases = design_points(dataset)
     elapsed = float(dataset.attrs["elapsed"])
     flown = sum(int(case["runs"]) for case in cases)
+    new = int(dataset.attrs.get("runs_new", flown))
     return {
         "schema_version": int(dataset.attrs["schema_version"]),
         "campaign": dataset.attrs["campaign"],
         "seed": int(dataset.attrs["seed"]),
         "backend": dataset.attrs["backend"],
         "elapsed_s": elapsed,
-        "runs_per_s": flown / elapsed if elapsed > 0 else None,
+        "runs_new": new,
+        "runs_per_s": new / elapsed if elapsed > 0 and new else None,
         "complete": bool(dataset.attrs.get("complete", 1)),
         "runs_wanted": int(dataset.attrs.get("runs_wanted", 0)) or None,
         "cases_complete": int(dataset.attrs.get("cases_complete", len(cases))),

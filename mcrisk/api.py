@@ -16,7 +16,7 @@ from mcrisk.campaign import Campaign, state
 from mcrisk.clusterfile import OWN, ClusterSpec
 from mcrisk.errors import MistakeError, visible
 from mcrisk.flight import Keep
-from mcrisk.goal import Goal
+from mcrisk.goal import WIDTH, Goal
 from mcrisk.risk import CONFIDENCE, Method, interval
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ RESULT_MODULES = ("scipy.special", "mcrisk.netcdf", "dask.array")  # the last by
 
 def run(
     mission: Mission | str | Path | Sequence[Mission | str | Path],
-    runs: int = RUNS,
+    runs: int | float = RUNS,
     seed: int = 0,
     *,
     backend: str = "auto",
@@ -50,11 +50,16 @@ def run(
 ) -> xr.Dataset:
     """The landing risk of a mission, or of several on the same random worlds (along `case`).
 
-    mission: what `mcrisk.load` returns, a path, or the name of a shipped mission. seed: 0 .. 2^64 - 1.
+    mission: what `mcrisk.load` returns, a path, or the name of a shipped mission. runs: of each mission. seed: 0 ..
+    2^64 - 1; the same seed gives the same worlds. backend: "cpu", "gpu", or "auto", the GPU where one can be used.
+    confidence: of all intervals, between 0 and 1. method: of the intervals, "clopper-pearson", "wilson" or "jeffreys".
+    keep: the records of single runs that are written into `out`, "none", "losses" or "all"; `records` returns them.
     precision: stop at this width of the success interval, such as 0.01 or "1 %"; `runs` is the most then, and the
-    interval is a confidence sequence, which may be looked at again and again. timeout: [s], begin nothing after it.
-    cluster: a scheduler's address or a cluster file, by default this machine. out: a folder for journal, results.nc and
-    kept records; without it nothing is written.
+    interval is a confidence sequence, which may be looked at again and again. timeout: [s] or such as "2 h", begin
+    nothing after it. cluster: a scheduler's address or a cluster file, by default this machine. out: a folder for
+    journal, results.nc and kept records; without it nothing is written, and the journal is in memory, 0.3 kB for each
+    batch of about half a second. progress: called after each batch with case, runs and landings so far; its method
+    `held` with those that `out` had.
     """
     runs, seed = _checked(runs, seed, backend)
     interval(0, 0, confidence, method)  # refuses a wrong confidence or method before the flights, without scipy
@@ -68,7 +73,7 @@ def run(
 def sweep(
     mission: Mission | str | Path | Sequence[Mission | str | Path],
     axes: Mapping[str, Any] | None = None,
-    runs: int = RUNS,
+    runs: int | float = RUNS,
     seed: int = 0,
     *,
     zipped: Mapping[str, Any] | None = None,
@@ -133,8 +138,13 @@ def _fly_into(
     )  # fmt: skip
 
 
-def records(mission: Mission | str | Path, runs: int = RUNS, seed: int = 0, *, backend: str = "auto") -> xr.Dataset:
-    """What every single run reports, over `run`."""
+def records(
+    mission: Mission | str | Path, runs: int | float = RUNS, seed: int = 0, *, backend: str = "auto"
+) -> xr.Dataset:
+    """What every single run reports, over `run`; the arguments are those of the function `run`.
+
+    All records are in memory, about 164 bytes for each run, at most 4 GiB of them.
+    """
     from mcrisk import dataset
     from mcrisk.backends import announce
     from mcrisk.execute import execute
@@ -195,7 +205,7 @@ def fly(
     Refuses kernels other than those the campaign states.
     """
     from mcrisk.execute import execute
-    from mcrisk.results import RESULTS, kept_files, of_store
+    from mcrisk.results import RESULTS, kept_files, of_store, stale_files
     from mcrisk.store import RECORDS, Store, TooLarge
 
     check_kernel(campaign)
@@ -209,14 +219,16 @@ def fly(
         from mcrisk import dataset, netcdf
         from mcrisk.dataset import flown_counts
 
-        result = of_store(store, backend=flown.backend, elapsed=flown.elapsed)
+        result = of_store(store, backend=flown.backend, elapsed=flown.elapsed, runs_new=flown.runs)
         result.attrs["device"] = flown.described
         if folder and result.attrs.get("complete", 1):
             netcdf.write(result, folder / RESULTS)
+            for stale in stale_files(folder, campaign, result, goal.keep):
+                stale.unlink(missing_ok=True)
             for case, name in enumerate(kept_files(goal.keep, len(campaign.cases))):
                 runs, _ = flown_counts(result)[case]
                 try:
-                    numbers, records = store.kept(case)
+                    numbers, records = store.kept(case, losses=goal.keep == "losses")
                 except TooLarge as refusal:
                     tell(f"{name} is not written: {refusal}; {RECORDS} in {folder} holds them")
                     continue
@@ -272,19 +284,20 @@ def check_folder(folder: Path) -> None:
                 one.rmdir()
 
 
-def _checked(runs: SupportsIndex, seed: SupportsIndex, backend: str = "auto") -> tuple[int, int]:
-    """runs and seed as Python's own whole numbers, whose sums never overflow; refuses what is none."""
+def _checked(runs: SupportsIndex | float, seed: SupportsIndex, backend: str = "auto") -> tuple[int, int]:
+    """runs, also written as 1e6, and seed as Python's own whole numbers, whose sums never overflow; refuses others."""
     from mcrisk.backends import check_name
 
+    runs = int(runs) if isinstance(runs, float) and runs.is_integer() else runs
     numbers = _whole("runs", runs), _whole("seed", seed)
     Goal(numbers[0]).check()
     check_name(backend)
     return numbers
 
 
-def _whole(name: str, value: SupportsIndex) -> int:
+def _whole(name: str, value: SupportsIndex | float) -> int:
     try:
-        number = operator.index(value)
+        number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
@@ -296,7 +309,12 @@ def _width(precision: float | str | None) -> float | None:
     """The width of an interval as a fraction."""
     from mcrisk import units
 
-    return None if precision is None else units.parse(precision, "", "precision")
+    if precision is None:
+        return None
+    try:
+        return units.parse(precision, "", "precision")
+    except MistakeError:
+        raise MistakeError("precision", WIDTH, units.shown(precision)) from None
 
 
 def _seconds(timeout: float | str | None) -> float | None:
@@ -335,7 +353,7 @@ def _missions(mission: Mission | str | Path | Sequence[Mission | str | Path]) ->
 
 def compare(
     *designs: Mission | str | Path,
-    runs: int | None = None,
+    runs: int | float | None = None,
     seed: int = 0,
     backend: str = "auto",
     cluster: str | None = None,

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from mcrisk.campaign import Campaign
 
 __all__ = [
-    "HEADER", "MISSIONS", "bench", "figures", "markdown", "measure", "row", "scaling", "seconds", "sentences", "sizes",
+    "HEADER", "MISSIONS", "bench", "figures", "linear", "markdown", "measure", "medians", "rounded", "row", "scaling",
+    "seconds", "sentences", "sizes",
 ]  # fmt: skip
 
 MISSIONS = ("hakuto_r_m2_as_designed", "blue_ghost_m1")
 ROUNDS = 7
-CAMPAIGNS = 3  # rounds of whole campaigns: longer, because threads take a while to spread over the cores
 TILE = 16  # [run] the number of runs in a round is a multiple of it
 SIZES = (16, 64, 256, 1024, 4096)  # [run] of batches
 VISITS = 2000  # [] of the peak between two looks at the clock, well under a millisecond
@@ -62,7 +62,7 @@ def bench(campaign: Campaign, wanted: float, tell: Callable[[str], None]) -> lis
     tell(f"{case.name}: {ROUNDS} rounds on one core, libraries: {len(fleet)}")
     runs, rounds, share = measure(fleet, case.params, campaign.seed, wanted)
     _, flop = counting.count(case.params, campaign.seed, 0, runs)
-    common = {"runs": runs, "seed": campaign.seed, "core_share": _rounded(share), **facts()}
+    common = {"runs": runs, "seed": campaign.seed, "core_share": rounded(share), **facts()}
     return [
         figures(case.name, backend.build, own, flop / runs) | common for backend, own in zip(fleet, rounds, strict=True)
     ]
@@ -100,7 +100,7 @@ def measure(fleet: Sequence[CpuBackend], case: bytes, seed: int, wanted: float) 
 def scaling(campaign: Campaign, wanted: float) -> dict[str, Any]:
     """Descents a second as a campaign flies them, on one core and on all, in wall time and in turn.
 
-    wanted: [s] of each of the two. `scaling` is 1 where cores do not disturb each other.
+    wanted: [s] of each of the two. `scaling`, taken round by round, is 1 where cores do not disturb each other.
     """
     from mcrisk.execute import execute
 
@@ -109,14 +109,14 @@ def scaling(campaign: Campaign, wanted: float) -> dict[str, Any]:
     def rate(runs: int, workers: int) -> float:
         return runs / execute(campaign, runs, backend, workers=workers).elapsed
 
-    share = max(int(rate(8 * TILE, 1) * wanted / CAMPAIGNS) // TILE, 1) * TILE
-    pairs = [(rate(share, 1), rate(share * number, number)) for _ in range(CAMPAIGNS)]
+    share = max(int(rate(8 * TILE, 1) * wanted / ROUNDS) // TILE, 1) * TILE
+    pairs = [(rate(share, 1), rate(share * number, number)) for _ in range(ROUNDS)]
     series = {
         "descents_per_s_one_core": [one for one, _ in pairs],
         "descents_per_s_all_cores": [every for _, every in pairs],
         "scaling": [every / one / number for one, every in pairs],
     }
-    return {"mission": campaign.name, "backend": CpuBackend.name, **_medians(series), **facts()}
+    return {"mission": campaign.name, "backend": CpuBackend.name, **medians(series), **facts()}
 
 
 def sizes(campaign: Campaign, wanted: float) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def sizes(campaign: Campaign, wanted: float) -> dict[str, Any]:
             rounds.append({size: rate(size) for size in SIZES})
     series = {f"descents_per_s_batch_{size}": [one[size] for one in rounds] for size in SIZES}
     series["flatness"] = [min(one.values()) / max(one.values()) for one in rounds]
-    return {"mission": campaign.name, "backend": CpuBackend.name, "sizes": list(SIZES), **_medians(series), **facts()}
+    return {"mission": campaign.name, "backend": CpuBackend.name, "sizes": list(SIZES), **medians(series), **facts()}
 
 
 def figures(mission: str, build: str, rounds: Sequence[Round], flop: float) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def figures(mission: str, build: str, rounds: Sequence[Round], flop: float) -> d
         "compiler": compiler,
         "isa": isa,
         "flop_per_descent": round(flop),
-        **_medians(series),
+        **medians(series),
     }
 
 
@@ -230,10 +230,7 @@ def sentences(others: Sequence[dict[str, Any]]) -> list[str]:
                 f"the slowest at {100 * one['flatness']:.0f} % of the fastest."
             )
         elif "scaling" in one:
-            found.append(
-                f"{one['mission']}: campaigns fly {one['descents_per_s_all_cores']:.0f} descents/s on {one['cores']} "
-                f"cores, {one['descents_per_s_one_core']:.0f} on one: {100 * one['scaling']:.0f} % of linear."
-            )
+            found.append(f"{one['mission']}: campaigns fly {linear(one)}.")
         else:
             flown, there = (one["steps"][name]["seconds"] for name in ("fly", "dataset"))
             found.append(
@@ -242,6 +239,16 @@ def sentences(others: Sequence[dict[str, Any]]) -> list[str]:
                 f"after {there['median']:.2f} s."
             )
     return found
+
+
+def linear(one: dict[str, Any]) -> str:
+    """What `scaling` found, in words: the share is that of the two medians told, its spread that of the rounds."""
+    alone, every, number = one["descents_per_s_one_core"], one["descents_per_s_all_cores"], one["cores"]
+    low, high = (100 * end for end in one["spread"]["scaling"])
+    return (
+        f"{every:.0f} descents/s on {number} cores, {alone:.0f} on one: {100 * every / alone / number:.0f} % of linear "
+        f"({low:.0f} to {high:.0f} % in the rounds)"
+    )
 
 
 def markdown(answers: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], command: str) -> str:
@@ -282,6 +289,18 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def medians(series: dict[str, list[float]]) -> dict[str, Any]:
+    """The median of each series of rounds, and the [least, greatest] of all of them under `spread`."""
+    middle = {name: rounded(statistics.median(values)) for name, values in series.items()}
+    spread = {name: [rounded(min(values)), rounded(max(values))] for name, values in series.items()}
+    return {**middle, "spread": spread, "rounds": len(next(iter(series.values())))}
+
+
+def rounded(value: float) -> float:
+    """To four digits."""
+    return float(f"{value:.4g}")
+
+
 def _both(backend: CpuBackend, case: bytes, seed: int) -> None:
     """Fly a tile of runs both ways; refuses to measure a library whose tile and scalar loop differ."""
     tile, scalar = (fly(case, seed, 0, TILE) for fly in (backend.run, backend.run_scalar))
@@ -305,14 +324,3 @@ def _time(work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> float
     begun = time.thread_time()
     work(*args, **kwargs)
     return max(time.thread_time() - begun, 1e-9)
-
-
-def _medians(series: dict[str, list[float]]) -> dict[str, Any]:
-    """The median of each series of rounds, and the [least, greatest] of all of them under `spread`."""
-    medians = {name: _rounded(statistics.median(values)) for name, values in series.items()}
-    spread = {name: [_rounded(min(values)), _rounded(max(values))] for name, values in series.items()}
-    return {**medians, "spread": spread, "rounds": len(next(iter(series.values())))}
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")

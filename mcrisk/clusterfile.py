@@ -18,6 +18,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,7 @@ KINDS = {
     "sge": Kind("dask_jobqueue", "SGECluster", "dask-jobqueue", ("-l gpu=1",), True),
     "oar": Kind("dask_jobqueue", "OARCluster", "dask-jobqueue", (), True),
     "htcondor": Kind("dask_jobqueue", "HTCondorCluster", "dask-jobqueue", (), True),
-    "cuda": Kind("dask_cuda", "LocalCUDACluster", "dask-cuda[cu12] or dask-cuda[cu13]"),
+    "cuda": Kind("dask_cuda", "LocalCUDACluster", "dask-cuda[cu13] (driver for CUDA 13) or dask-cuda[cu12]"),
     "kubernetes": Kind("dask_kubernetes.operator", "KubeCluster", "dask-kubernetes"),
     "gateway": Kind("dask_gateway", "GatewayCluster", "dask-gateway"),
 }
@@ -86,7 +87,10 @@ class ClusterSpec:
             made = getattr(importlib.import_module(kind.module), kind.name)
         except ImportError as error:
             text = f"{self.file}: kind {self.kind} needs {kind.package}, which is not installed ({error})"
-            raise InfrastructureError(text, remedy=f"pip install {kind.package}") from error
+            remedy = f"install {kind.package} for {sys.executable}"
+            if kind.queue:
+                remedy = "try MCRISK_EXTRAS=cluster ./scripts/mcrisk, or pip install 'mcrisk[cluster]'"
+            raise InfrastructureError(text, remedy=remedy) from error
         return made(**self.prepared(tell))
 
     def prepared(self, tell: Callable[[str], None]) -> dict[str, Any]:

@@ -65,15 +65,16 @@ def cold_start(rounds: int = 5, runs: int = RUNS, mission: str = MISSION) -> dic
             unit: _spread([one[kind] - less[kind] for one in values])
             for kind, unit in enumerate(("seconds", "processor_seconds"))
         }
-    return {"mission": mission, "runs": runs, "rounds": rounds, "cores": os.cpu_count(), "steps": steps}
+    return {"mission": mission, "runs": runs, "rounds": rounds, "steps": steps}
 
 
 def _timed(name: str, code: str, bytecode: str) -> tuple[float, float]:
     """Time and processor time [s] of a fresh interpreter that does this, in an empty folder.
 
-    bytecode: where modules are kept compiled, also where the user's environment keeps Python from it.
+    bytecode: where modules are kept compiled, also where the user's environment keeps Python from it; "" beside
+    them, as always.
     """
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode}
+    environment = {**os.environ} | ({"PYTHONPYCACHEPREFIX": bytecode} if bytecode else {})
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "step.py"
@@ -101,9 +102,3 @@ def _spread(values: list[float]) -> dict[str, float]:
 def _median(values: list[float]) -> float:
     ordered, middle = sorted(values), len(values) // 2
     return round(ordered[middle] if len(values) % 2 else 0.5 * (ordered[middle - 1] + ordered[middle]), 4)
-
-
-if __name__ == "__main__":
-    import json
-
-    print(json.dumps(cold_start(int(sys.argv[1]) if len(sys.argv) > 1 else 5), indent=1))

@@ -53,11 +53,13 @@ def from_tallies(
     *,
     backend: str = "",
     elapsed: float = 0.0,
+    runs_new: int | None = None,
     confidence: float = CONFIDENCE,
     method: IntervalMethod = "clopper-pearson",
 ) -> xr.Dataset:
     """The dataset of a campaign, one tally per case in order; one dim per axis of a sweep, `case` for several missions.
 
+    elapsed: [s] of the last flight, which flew `runs_new` of the runs; by default all of them.
     At an impossible design there are no runs, and `impossible` tells why. Tallies are taken one at a time: those of
     thousands of cases never are in memory together.
     """
@@ -114,6 +116,7 @@ def from_tallies(
         "interval_method": method,
         "elapsed": float(elapsed),
         "elapsed_units": "s",
+        "runs_new": int(dataset["runs"].sum()) if runs_new is None else runs_new,
     }
     return dataset
 

@@ -255,10 +255,13 @@ def show(answer: dict[str, Any], console: Console, replay: Callable[[str, int], 
     from rich.text import Text
 
     pairs, confidence = answer["pairs"], answer["confidence"]
-    told = "" if len(pairs) == 1 else f"; the verdicts hold for all {len(pairs)} pairs together"
+    told = f"; the verdicts hold for all {len(pairs)} pairs together, each interval for its pair alone"
+    told = told if len(pairs) > 1 else ""
     note = f"on the same random worlds; {100 * confidence:g} % confidence{told}"
     if len(pairs) > FULL:
-        console.print(_lines(pairs))
+        if answer["against"]:
+            console.print(Text(f"each design (a) less {answer['against']} (b)"))
+        console.print(_lines(answer))
         if len(pairs) > LINES:
             console.print(Text(f"and {count(len(pairs) - LINES)} more pairs, in the JSON answer"))
         console.print(Text(f"{runs_told(answer['runs'])} of each design {note}", style="dim"))
@@ -276,7 +279,7 @@ def show(answer: dict[str, Any], console: Console, replay: Callable[[str, int], 
         for line in _remarks(pair, answer["power"]):
             console.print(Text(f"  {line}"))
         for line in _hints(pair, replay):
-            console.print(Text(f"  {line}", style="dim"))
+            console.print(Text(f"  {line}", style="dim"), soft_wrap=True)  # to be copied
     if len(pairs) > 1:
         console.print()
         console.print(Text(f"{runs_told(answer['runs'])} of each design {note}", style="dim"))
@@ -387,20 +390,42 @@ def _hints(pair: dict[str, Any], replay: Callable[[str, int], str] | None) -> It
                 yield f"            {replay(lost, runs[0])}"
 
 
-def _lines(pairs: list[dict[str, Any]]) -> Any:
-    """One line for each pair."""
+def _lines(answer: dict[str, Any]) -> Any:
+    """One line for each pair; against one design it names the other alone, by its coordinates where it has any."""
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("a", "b"):
-        table.add_column(name)
-    for name in ("a less b, points", "interval", "only a", "only b", "p (Holm)"):
-        table.add_column(name, justify="left" if name == "interval" else "right")
+    pairs, against = answer["pairs"], answer["against"]
+    coords = _coordinates_of(answer) if against else {}
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in next(iter(coords.values()), {"design": None} if against else {"a": None, "b": None}):
+        table.add_column(name.replace(".", ".\n"), overflow="fold")  # a path takes lines rather than columns
+    for name in ("points" if against else "a less b, points", "interval", "only a", "only b", "p (Holm)"):
+        table.add_column(name, justify="left" if name == "interval" else "right", no_wrap=name == "interval")
     table.add_column("verdict")
+    verdicts = {"a better": "better", "b better": "worse"} if against else {}
     for pair in pairs[:LINES]:
         by, low, high = ("", "", "") if pair["difference"] is None else _points(pair["difference"], *pair["interval"])
         chance = f"{pair['p_value_holm']:.2g}" if pair["p_value_holm"] >= 1e-4 else "< 0.0001"
         counts = count(pair["only_a"]), count(pair["only_b"])
-        table.add_row(pair["a"], pair["b"], by, f"{low} to {high}", *counts, chance, pair["verdict"])
+        names = coords[pair["a"]].values() if coords else [pair["a"]] if against else [pair["a"], pair["b"]]
+        verdict = verdicts.get(pair["verdict"], pair["verdict"])
+        table.add_row(*names, by, f"{low} to {high}", *counts, chance, verdict)
     return table
+
+
+def _coordinates_of(answer: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """By design, its coordinates for people, where all designs have the same ones and are told apart by them."""
+    from mcrisk.tables import shown
+
+    found = {
+        side["name"]: {
+            path: "-" if value is None else shown(path, value)
+            for path, value in side["coords"].items()
+            if path != "case"
+        }
+        for side in answer["designs"]
+    }
+    paths = {tuple(one) for one in found.values()}
+    values = {tuple(one.values()) for one in found.values()}
+    return found if len(paths) == 1 and () not in paths and len(values) == len(found) else {}

@@ -57,13 +57,16 @@ GPU_THREADS = 2  # of a GPU's worker: while one copies and sums, the other flies
 KEPT_RUNS = 1 << 16  # [run] of a batch whose records are sent
 STRIKES = 2  # failures of a batch after which it is cut in halves
 RESTARTS = 30  # of a worker in a row before it is given up: more than the halvings of its largest batch
-PATIENCE = 30.0  # times the expected time of a batch before its worker is taken to hang
+PATIENCE = 30.0  # times the expected time of a short batch before its worker is taken to hang
+SHORT_SECONDS = 5.0  # of what is short; of longer ones it is
+SLOWER = 2.0  # times, if that is more
 PATIENCE_SECONDS = 60.0  # and at least this
 POISONED = 20  # runs found to fail before the campaign is given up
 STRIKES_IN_A_ROW = 100  # failures without one success before the campaign is given up
 STOPPED_SECONDS = 5.0  # between two looks at what arrived: more, and the client itself was stopped
 REFRESH_SECONDS = 1.0  # between two looks at who the workers are
-DRAIN_SECONDS = 5.0  # for batches under way to end after an interruption
+DRAIN_SECONDS = 5.0  # for batches under way to end after an interruption, and more where they are longer:
+DRAIN_SECONDS_MOST = 30.0
 WAIT_SECONDS = 10.0  # without a worker before that is said
 
 Tell = Callable[[str], None]
@@ -79,10 +82,11 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Flown:
-    """The store that holds what was flown, and how long that took."""
+    """The store that holds what was flown, how much was new, and how long that took."""
 
     store: Store
     cases: int
+    runs: int  # [run] flown now, beside those that the store had
     elapsed: float  # [s]
     backend: str  # cpu, gpu, or cpu+gpu
     described: str  # of the devices
@@ -175,6 +179,7 @@ def execute(
         if here and not isinstance(backend, str) and name != "gpu":  # a GPU is for its own process
             name = open_.enter_context(lent(backend))
         dispatch = Dispatch(campaign, goal, store, cases, name, batch, progress, tell)
+        held = int(dispatch.runs.sum())
         if timeout is not None:
             dispatch.ends = start + timeout
         if dispatch.plan():
@@ -185,21 +190,27 @@ def execute(
         used, described = dispatch.devices(backend)
         if failures := store.failures():
             raise _failed(campaign, failures)
-        return Flown(store, cases, time.monotonic() - start, used, described)
+        new = int(dispatch.runs.sum()) - held
+        return Flown(store, cases, new, time.monotonic() - start, used, described)
 
 
 def foretell(campaign: Campaign, goal: Goal, backend: AbstractBackend) -> dict[str, Any]:
     """What flying this campaign would take, by the rate of a short flight: designs, runs, time [s], bytes on disk."""
+    from mcrisk.cluster import visible_gpus
     from mcrisk.schema import load_schema
 
-    workers = _cores() if backend.name == "cpu" else 1
-    pilot = min(goal.runs, PILOT * workers if backend.name == "cpu" else GPU_RATE_RUNS)
+    if backend.name == "cpu":
+        threads = _cores()
+        pilot = min(goal.runs, PILOT * threads)
+    else:
+        gpus = max(len(visible_gpus()), 1)
+        threads, pilot = GPU_THREADS * gpus, min(goal.runs, GPU_RATE_RUNS * gpus)
     with Store.written(None, campaign, Goal(pilot)) as store:
-        execute(campaign, Goal(pilot), backend, workers=workers, cases=1, store=store)
-        rate = workers * pilot / max(store.seconds(), 1e-6)
+        execute(campaign, Goal(pilot), backend, workers=threads, cases=1, store=store)
+        rate = threads * pilot / max(store.seconds(), 1e-6)  # a batch's time is that of its thread, waits included
     whole = goal.runs * len(campaign.cases)
     record = load_schema().record_bytes() if goal.keep == "all" else 0
-    batches = len(campaign.cases) * max(1.0, goal.runs / max(rate / workers * BATCH_SECONDS, 1.0))
+    batches = len(campaign.cases) * max(1.0, goal.runs / max(rate / threads * longest(threads), 1.0))
     return {
         "cases": len(campaign.cases),
         "impossible": len(campaign.impossible),
@@ -284,14 +295,25 @@ class Dispatch:
                     return
         except KeyboardInterrupt:
             self.tell("interrupted: batches under way are awaited; once more ends at once")
-            self.left.clear()
-            until = time.monotonic() + DRAIN_SECONDS
-            while (self.owners or self.arrived) and time.monotonic() < until:
-                self._receive(0.2)
+            self._drain()
             raise
         finally:
             for ticket in self.owners:
                 self.crew.cancel(ticket)
+
+    def _drain(self) -> None:
+        """Begin no more, and await what is under way."""
+        self.left.clear()
+        self._receive(0.0)
+        for hand in self.hands.values():
+            for ticket in list(hand.at)[hand.threads :]:  # first come, first served: these wait
+                self.crew.cancel(ticket)
+                self.owners.pop(ticket, None)  # an interruption may have come between the two
+                del hand.at[ticket]
+        longer = 1.5 * longest(sum(hand.threads for hand in self.hands.values()))
+        until = time.monotonic() + min(max(DRAIN_SECONDS, longer), DRAIN_SECONDS_MOST)
+        while (self.owners or self.arrived) and time.monotonic() < until:
+            self._receive(0.2)
 
     def _stage(self) -> None:
         """Fly what is lined up."""
@@ -301,7 +323,6 @@ class Dispatch:
             now = time.monotonic()
             if now - last > STOPPED_SECONDS:  # this process was stopped, its workers may have been, too
                 self._forgive(now - last)
-                seen += now - last
             last = now
             self.store.commit_due()
             if now > self.ends:
@@ -335,7 +356,7 @@ class Dispatch:
         """Greet new workers, and take back what those that are gone were at."""
         present = self.crew.workers()
         for address in [one for one in self.hands if one not in present]:
-            self._lose(self.hands[address], f"worker {address} is gone", restart=False)
+            self._lose(self.hands[address], f"worker {address} is gone")
         greeted = {address for address, _ in self.asked.values()}
         for ticket, (address, _) in list(self.asked.items()):
             if address not in present:
@@ -355,27 +376,30 @@ class Dispatch:
         if what is None and error is None:
             return  # gone again
         from mcrisk import __version__
+        from mcrisk.threads import ADDRESS
 
+        if address == ADDRESS and error is not None:
+            raise error  # of this very process
+
+        remedy = "; install there what is installed here"
         if what is not None:
             code = "" if what.version != __version__ else f" with other code or kernels ({what.identity[:8]})"
             reason = f"mcrisk {what.version}{code} on {what.host}, this is {__version__} ({identity()[:8]})"
         elif isinstance(error, McriskError):
-            reason = str(error)
+            reason, remedy = str(error), ""
         else:
             reason = f"it has no mcrisk {__version__} ({error})"
         self.refused[address] = reason
-        self.tell(f"worker {address} is refused: {reason}; install there what is installed here")
+        self.tell(f"worker {address} is refused: {reason}{remedy}")
 
-    def _lose(self, hand: Hand, reason: str, restart: bool) -> None:
-        """A worker is gone or unusable: its batches go to others."""
+    def _lose(self, hand: Hand, reason: str) -> None:
+        """A worker is gone or unusable: its batches go to others. That is one failure, however many they are."""
         del self.hands[hand.address]
-        for ticket in list(hand.at):
-            bundle, _ = hand.at.pop(ticket)
-            del self.owners[ticket]
+        for ticket in hand.at:
+            self.owners.pop(ticket, None)
             self.crew.cancel(ticket)
-            self._strike(bundle, reason)
-        if restart and not self.crew.restart(hand.address):
-            self._refuse(hand, reason)
+        if lost := [batch for bundle, _ in hand.at.values() for batch in bundle]:
+            self._strike(lost, reason)
 
     def _refuse(self, hand: Hand, reason: str) -> None:
         self.refused[hand.address] = reason
@@ -383,12 +407,12 @@ class Dispatch:
 
     def _renew(self, hand: Hand, reason: str) -> None:
         """A worker lost its device: it is begun anew, unless that has not helped."""
+        self._lose(hand, reason)
         self.restarts[hand.what.seat] += 1
-        again = self.restarts[hand.what.seat] <= RESTARTS
-        self.tell(f"worker {hand.address}: {reason}: it is {'begun anew' if again else 'given up'}")
-        self._lose(hand, reason, restart=again)
-        if not again:
+        begun = self.restarts[hand.what.seat] <= RESTARTS and self.crew.restart(hand.address)
+        if not begun:
             self._refuse(hand, reason)
+        self.tell(f"worker {hand.address}: {reason}: it is {'begun anew' if begun else 'given up'}")
 
     def _forgive(self, seconds: float) -> None:
         """Time that passed while nobody watched is not that of the workers."""
@@ -401,10 +425,12 @@ class Dispatch:
                 continue
             bundle, sent = min(hand.at.values(), key=lambda one: one[1])
             expected = AHEAD * max(_runs(bundle) / hand.rate if hand.rate else 0.0, BATCH_SECONDS)
-            if now - sent > max(PATIENCE_SECONDS, PATIENCE * expected):
+            if now - sent > max(PATIENCE_SECONDS, PATIENCE * min(expected, SHORT_SECONDS), SLOWER * expected):
                 reason = f"no answer from worker {hand.address} for {now - sent:.0f} s"
                 self.tell(f"{reason}: its batches go to others")
-                self._lose(hand, reason, restart=True)
+                self._lose(hand, reason)
+                if not self.crew.restart(hand.address):
+                    self._refuse(hand, reason)
 
     # ------------------------------------------------------------------------------------------------ batches
 
@@ -423,8 +449,10 @@ class Dispatch:
         """Whether a worker should have the next batch; one that may kill its worker is alone with it."""
         if not hand.at:
             return True
-        suspects = [self.left[-1], *(batch for bundle, _ in hand.at.values() for batch in bundle)] if self.left else []
-        return len(hand.at) < hand.limit and all(batch.strikes < STRIKES for batch in suspects)
+        if len(hand.at) >= hand.limit:
+            return False
+        suspects = [*self.left[-1:], *(bundle[0] for bundle, _ in hand.at.values())]  # what failed flies alone
+        return all(batch.strikes < STRIKES for batch in suspects)
 
     def _send_to(self, hand: Hand, bundle: list[Batch]) -> None:
         cases, ours = self.campaign.cases, (self.campaign.seed, self.goal.keep, self.backend, identity())

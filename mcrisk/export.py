@@ -43,12 +43,15 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from mcrisk.campaign import Case
+
     Columns = dict[str, NDArray[np.generic]]  # one value per row, by header
 
 __all__ = ["check_file", "check_files", "to_csv", "to_netcdf", "write", "write_mission"]
 
 FORMULA = tuple("=+-@＝＋－＠")  # begins what a spreadsheet takes for a formula, the wide ones in East Asian editions
 ROWS = 256  # written at a time
+NAME_LENGTH = 64  # [character] of a mission's name
 STATISTICS = {"mean": "metric_mean", "std": "metric_std", "min": "metric_least", "max": "metric_greatest"}
 
 
@@ -97,7 +100,10 @@ def check_file(option: str, name: str, ending: str) -> Path:
 
 
 def write_mission(folder: Path, case: int, name: str) -> None:
-    """Write the mission of one case of a store, as TOML to go on with; what was designed for it is told in comments."""
+    """Write the mission of one case of a store, as TOML to go on with; what was designed for it is told in comments.
+
+    Refuses to overwrite another text: a mission may have been written by hand.
+    """
     from mcrisk.netcdf import placed
     from mcrisk.store import Store
 
@@ -105,9 +111,34 @@ def write_mission(folder: Path, case: int, name: str) -> None:
     with Store.read(folder) as store:
         if not 0 <= case < len(store.campaign.cases):
             raise MistakeError("case", f"0 .. {len(store.campaign.cases) - 1}", str(case))
-        text = store.resolved(case)
+        content = _renamed(store.resolved(case), store.campaign.cases[case], case).encode()
+    if path.is_file() and path.read_bytes() != content:
+        got = f"'{visible(name)}', which is there and says something else"
+        raise MistakeError("--mission", "a new file", got, "choose another name, or move it away")
     with placed(path, remedy="free space, or choose another file") as file:
-        file.write(text.encode())
+        file.write(content)
+
+
+def _renamed(text: str, case: Case, number: int) -> str:
+    """The mission of a design point, whose name and texts tell what was changed: those of its base told of that."""
+    from mcrisk.config import parse_toml
+    from mcrisk.mission import TEXT_LENGTH
+    from mcrisk.statement import quoted
+
+    head, blank, rest = text.partition("\n\n")
+    told = parse_toml(head, "mission")
+    before, _, changes = case.name.partition(": ")
+    if not changes or told.get("name") != before:
+        return text
+    suffix = f"_case_{number}"
+    of_base = f" What was said of {before}: {told['description']}" if "description" in told else ""
+    told |= {
+        "name": f"{before[: NAME_LENGTH - len(suffix)]}{suffix}",
+        "title": f"{told['title']}; {changes}"[:TEXT_LENGTH],
+        "description": f"{before} with {changes}, exported from a sweep.{of_base}"[:TEXT_LENGTH],
+    }
+    order = sorted(told, key=("name", "title", "description", "pedigree").index)
+    return "\n".join(f"{key} = {quoted(told[key])}" for key in order) + blank + rest
 
 
 def to_netcdf(dataset: xr.Dataset, path: str | Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import socket
 import time
@@ -34,7 +35,6 @@ __all__ = [
     "Work",
     "Worker",
     "checksum",
-    "fly",
     "fly_together",
     "hello",
     "identity",
@@ -46,6 +46,7 @@ Keep = Literal["none", "losses", "all"]
 KEEPS: tuple[Keep, ...] = get_args(Keep)
 
 _LENT: dict[str, AbstractBackend] = {}  # backends of this process, for workers that are its threads
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def identity() -> str:
 @contextmanager
 def lent(backend: AbstractBackend) -> Iterator[str]:
     """Let workers that are threads of this process fly with this very backend, under the name given back."""
-    name = f"lent-{id(backend)}"
+    name = f"lent-{next(_NUMBERS)}"  # of this loan: campaigns at once may share a backend
     _LENT[name] = backend
     try:
         yield name
@@ -129,15 +130,11 @@ def hello(backend: str) -> Worker:
     return Worker(identity(), __version__, host, os.getpid(), device.name, device.batch, device.describe(), seat)
 
 
-def fly(work: Work) -> Result:
-    """Fly a batch. Raises `InfrastructureError` where the device fails or the code is not the client's."""
-    return fly_together([work])[0]
-
-
 def fly_together(works: Sequence[Work]) -> list[Result]:
-    """Fly batches of one campaign side by side, as far as the device can; raises what `fly` raises.
+    """Fly batches of one campaign side by side, as far as the device can.
 
-    The seconds of each result are its share of the whole, by its runs.
+    Raises `InfrastructureError` where the device fails or the code is not the client's. The seconds of each result are
+    its share of the whole, by its runs.
     """
     from mcrisk.backends import Piece
 

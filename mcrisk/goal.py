@@ -17,12 +17,13 @@ from mcrisk.flight import KEEPS, Keep
 from mcrisk.risk import IntervalMethod, Method
 from mcrisk.schema import load_schema
 
-__all__ = ["RUNS_LIMIT", "Goal"]
+__all__ = ["RUNS_LIMIT", "WIDTH", "Goal"]
 
 RUNS_LIMIT = 10**12  # [run] per case: decades of computing; more is a slip of the pen
 KEPT_LIMIT = 4 << 30  # [byte] of records kept in memory
 LOOKS = 4  # at the figures while the runs double
 FIRST_LOOK = 1024  # [run]
+WIDTH = "a width between 0 and 1, such as 1 %"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Goal:
         if self.keep not in KEEPS:
             raise MistakeError("keep", " or ".join(KEEPS), repr(self.keep))
         if self.precision is not None and not 0 < self.precision < 1:
-            raise MistakeError("precision", "a width between 0 and 1, such as 1 %", f"{self.precision:g}")
+            raise MistakeError("precision", WIDTH, f"{self.precision:g}")
         needed = self.runs * cases * load_schema().record_bytes()
         if self.keep == "all" and needed > KEPT_LIMIT:
             remedy = "keep losses, or fly fewer runs; any single run can be replayed by its number"

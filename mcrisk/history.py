@@ -554,7 +554,9 @@ def _im_2(fly: Fly) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Print the table of the history of lunar landings.")
+    parser = argparse.ArgumentParser(
+        prog="scripts/validate history", description="Print the table of the history of lunar landings."
+    )
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()

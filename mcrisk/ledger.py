@@ -39,7 +39,7 @@ def show(answer: dict[str, Any], console: Console, folder: str = "") -> None:
                 first = max(losses, key=lambda row: int(row["count"]))["example_run"]
                 which = ["--case", str(place)] if len(answer["cases"]) > 1 else []
                 hint = command("replay", folder, "--run", str(first), *which)
-                console.print(Text(f"  see one of them: {hint}", style="dim"))
+                console.print(Text(f"  see one of them: {hint}", style="dim"), soft_wrap=True)  # to be copied
         console.print(Padding(_touchdowns(case), (0, 0, 0, 2), expand=False))
         if ellipse := _ellipse(case["landing_ellipse"][_described(case)]):
             console.print(Text(f"  {ellipse}"))
@@ -118,10 +118,12 @@ def runs_told(number: int) -> str:
 
 
 def provenance(answer: dict[str, Any]) -> str:
-    """One line: what was run, where, how fast."""
-    runs = sum(case["runs"] for case in answer["cases"])
+    """One line: what was run, where, how fast the last flight was."""
+    runs, new = sum(case["runs"] for case in answer["cases"]), answer["runs_new"]
     rate = f", {count(round(answer['runs_per_s']))} runs/s" if answer["runs_per_s"] else ""
-    where = f" in {_seconds(answer)} s{rate}, {answer['backend']}" if answer["backend"] else ""  # read from a journal
+    which = "" if new == runs else f", the last {count(new)} of them"
+    where = f"{which} in {_seconds(answer)} s{rate}" if new else ""
+    where += f", {answer['backend']}" if answer["backend"] else ""  # not where it is read from a journal
     return (
         f"campaign {answer['campaign'][:8]}, seed {answer['seed']}, {runs_told(runs)}{where}; "
         f"intervals: {answer['interval_method']}, {_level(answer['confidence'])}"

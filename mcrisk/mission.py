@@ -78,6 +78,12 @@ class Mission:
         return frozenset(path for path, origin in self.origins.items() if origin == "stated")
 
     @property
+    def counted(self) -> str:
+        """How much it states, in words: parameters of the kernel, site, orbit, masses and errors; what is dispersed."""
+        others = [path for path in self.entries if path in TABLES or path in LISTS]
+        return f"{len(self.stated) + len(others)} values stated, {len(self.dispersions)} dispersed"
+
+    @property
     def undesigned(self) -> tuple[str, ...]:
         """Paths still to be filled by the nominal design, in header order, internal ones excepted."""
         return tuple(path for path in load_schema().fields if path not in self.values)
@@ -253,7 +259,7 @@ class Mission:
         return hash(self._content)
 
     def __repr__(self) -> str:
-        return f"<mission {self.name}: {len(self.stated)} values stated, {len(self.dispersions)} dispersed>"
+        return f"<mission {self.name}: {self.counted}>"
 
 
 def _unknown(schema: Schema, path: str, change: Any) -> MistakeError:
@@ -268,8 +274,12 @@ def _unknown(schema: Schema, path: str, change: Any) -> MistakeError:
     return mistake
 
 
-def load(path_or_name: str | Path) -> Mission:
-    """The mission of a file, or of the bare name of a shipped one."""
+def load(path_or_name: str | Path | Mission) -> Mission:
+    """The mission of a file, or of the bare name of a shipped one; a mission itself is returned as it is."""
+    if isinstance(path_or_name, Mission):
+        return path_or_name
+    if not isinstance(path_or_name, (str, Path)):
+        raise MistakeError("mission", "a name, a path or a mission", units.shown(path_or_name))
     chain = config.read_chain(path_or_name)
     last = chain[-1]
     return _from_documents(chain, Path(last.file).stem, last.file)

@@ -29,6 +29,7 @@ __all__ = [
     "reached",
     "read_results",
     "results_file",
+    "stale_files",
 ]
 
 RESULTS = "results.nc"
@@ -166,6 +167,13 @@ def kept_files(keep: Keep, cases: int) -> list[str]:
     return [f"{keep}.nc"] if cases == 1 else [f"{keep}-{case}.nc" for case in range(cases)]
 
 
+def stale_files(folder: Path, campaign: Campaign, results: xr.Dataset, keep: Keep) -> list[Path]:
+    """Files in which records were kept otherwise than now, and of other runs than those of the results."""
+    others = {"losses": "all", "all": "losses"}
+    names = kept_files(others[keep], len(campaign.cases)) if keep in others else []  # type: ignore[arg-type]
+    return [path for name in names if (path := folder / name).is_file() and not _keeps(path, campaign, results)]
+
+
 def flown_runs(dataset: xr.Dataset) -> int:
     """Runs of each case that was flown, the least of them."""
     from mcrisk.dataset import flown_counts
@@ -200,8 +208,8 @@ def _whole(path: Path) -> bool:
         return ours and reached(found, store.goal)
 
 
-def of_store(store: Store, backend: str = "", elapsed: float = 0.0) -> xr.Dataset:
-    """The dataset of what a store holds now.
+def of_store(store: Store, backend: str = "", elapsed: float = 0.0, runs_new: int = 0) -> xr.Dataset:
+    """The dataset of what a store holds now. elapsed: [s] of the flight that ends now and flew `runs_new` of the runs.
 
     Where that is less than was asked for, its attribute `complete` is 0; `runs_wanted` (of each case, at most) and
     `cases_complete` tell how far it is.
@@ -210,8 +218,8 @@ def of_store(store: Store, backend: str = "", elapsed: float = 0.0) -> xr.Datase
 
     goal, cases = store.goal, range(len(store.campaign.cases))
     dataset = from_tallies(
-        store.campaign, map(store.tally, cases), backend=backend, elapsed=elapsed, confidence=goal.confidence,
-        method=goal.interval_method,
+        store.campaign, map(store.tally, cases), backend=backend, elapsed=elapsed, runs_new=runs_new,
+        confidence=goal.confidence, method=goal.interval_method,
     )  # fmt: skip
     done = sum(goal.target(runs, landed) <= runs for runs, landed in flown_counts(dataset))
     if done < len(cases):

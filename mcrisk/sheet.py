@@ -24,8 +24,7 @@ MARKS = {"stands": ".", "leg_exhausted": "L", "body_struck": "B", "tips": "T"}
 
 def show_design(name: str, designed: Mission, console: Console) -> None:
     """Print what the nominal design added to a mission, its undispersed flight, and what a designer should know."""
-    stated, scattered = len(designed.stated), len(designed.dispersions)
-    console.print(f"{name}: valid; {stated} values stated, {scattered} dispersed")
+    console.print(f"{name}: valid; {designed.counted}")
     console.print("designed, since the mission does not state it:")
     table = table_of("path", "value", "meaning")
     for path, text, meaning in _consequences(designed):

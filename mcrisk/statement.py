@@ -18,7 +18,17 @@ from .tables import LISTS, SCATTERS, TABLES
 if TYPE_CHECKING:
     from .mission import Mission
 
-__all__ = ["TEXTS", "Entry", "flatten", "forget_other_form", "known_paths", "percent", "shown_text", "to_toml"]
+__all__ = [
+    "TEXTS",
+    "Entry",
+    "flatten",
+    "forget_other_form",
+    "known_paths",
+    "percent",
+    "quoted",
+    "shown_text",
+    "to_toml",
+]
 
 TEXTS = ("name", "title", "description", "pedigree", "base")
 
@@ -135,22 +145,22 @@ def _toml_value(value: Any, unit: str) -> str:
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(_toml_value(one, unit) for one in value) + "]"
     if isinstance(value, str):
-        return _quoted(value)
+        return quoted(value)
     if isinstance(value, int) or unit == "":
         return repr(value)
-    return _quoted(units.format(value, unit))
+    return quoted(units.format(value, unit))
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def to_toml(mission: Mission) -> str:
     schema = load_schema()
-    lines = [f"name = {_quoted(mission.name)}", f"title = {_quoted(mission.title)}"]
+    lines = [f"name = {quoted(mission.name)}", f"title = {quoted(mission.title)}"]
     for key in ("description", "pedigree"):
         if text := getattr(mission, key):
-            lines.append(f"{key} = {_quoted(text)}")
+            lines.append(f"{key} = {quoted(text)}")
     sections: dict[str, list[str]] = {}
     for path in (path for path in (*TABLES, *LISTS) if path in mission.tables):
         value = mission.tables[path]
@@ -158,7 +168,7 @@ def to_toml(mission: Mission) -> str:
         default = path in TABLES and path not in mission.entries
         if path == "mass.budget":
             burns = ", ".join(
-                f"{{ name = {_quoted(one.name)}, delta_v = {_toml_value(one.delta_v, 'm s^-1')}, "
+                f"{{ name = {quoted(one.name)}, delta_v = {_toml_value(one.delta_v, 'm s^-1')}, "
                 f"isp = {_toml_value(one.isp, 's')} }}"
                 for one in value
             )
@@ -177,12 +187,12 @@ def to_toml(mission: Mission) -> str:
     if mission.dispersions:
         lines += ["", "[dispersions]"]
     for path, dispersion in mission.dispersions.items():
-        lines.append(f"{_quoted(path)} = {_dispersion_text(dispersion, schema.locate(path)[0].unit)}")
+        lines.append(f"{quoted(path)} = {_dispersion_text(dispersion, schema.locate(path)[0].unit)}")
     for pair in mission.correlations:
-        lines += ["", "[[correlations]]", f"a = {_quoted(pair.a)}", f"b = {_quoted(pair.b)}", f"value = {pair.value!r}"]
+        lines += ["", "[[correlations]]", f"a = {quoted(pair.a)}", f"b = {quoted(pair.b)}", f"value = {pair.value!r}"]
     if mission.requirements:
         lines += ["", "[requirements]"]
-        lines += [f"{_quoted(name)} = {_quoted(text)}" for name, text in mission.requirements.items()]
+        lines += [f"{quoted(name)} = {quoted(text)}" for name, text in mission.requirements.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -190,7 +200,7 @@ def _dispersion_text(dispersion: Dispersion, unit: str) -> str:
     if dispersion.form == "lognormal":
         spread = repr(dispersion.spread)
     elif dispersion.relative:
-        spread = _quoted(percent(dispersion.spread))
+        spread = quoted(percent(dispersion.spread))
     else:
         spread = _toml_value(dispersion.spread, unit)
     parts = [f"{dispersion.form} = {spread}"]
@@ -201,10 +211,14 @@ def _dispersion_text(dispersion: Dispersion, unit: str) -> str:
     if dispersion.klass != "aleatory":
         parts.append(f'class = "{dispersion.klass}"')
     if dispersion.source:
-        parts.append(f"source = {_quoted(dispersion.source)}")
+        parts.append(f"source = {quoted(dispersion.source)}")
     return "{ " + ", ".join(parts) + " }"
 
 
 def percent(fraction: float) -> str:
-    """A fraction as percent that parses back to the same number."""
-    return f"{(Decimal(repr(fraction)) * 100).normalize()} %"
+    """A fraction as percent that parses back to the same number.
+
+    >>> percent(0.2), percent(0.0035), percent(1.0)
+    ('20 %', '0.35 %', '100 %')
+    """
+    return f"{(Decimal(repr(fraction)) * 100).normalize():f} %"

@@ -409,8 +409,8 @@ class Store:
                 reached = first + count
         return bits
 
-    def kept(self, place: int) -> tuple[NDArray[np.uint64], NDArray[np.void]]:
-        """Run numbers and kept records of a case, in order."""
+    def kept(self, place: int, losses: bool = False) -> tuple[NDArray[np.uint64], NDArray[np.void]]:
+        """Run numbers and kept records of a case, in order. losses: those of lost runs alone, where more are kept."""
         from mcrisk.schema import load_schema
 
         record = load_schema().record_dtype(self.campaign.real)
@@ -418,8 +418,10 @@ class Store:
         query = "SELECT chunk, at, size, digest FROM batches WHERE place = ? AND chunk IS NOT NULL ORDER BY first"
         parts = [np.zeros(0, kind)]
         held = 0
+        landed = load_schema().enums["Outcome"]["success"]
         for row in self._rows(query, (place,)):
-            parts.append(self._chunks.read(Segment(*row), kind))
+            part = self._chunks.read(Segment(*row), kind)
+            parts.append(part[part["record"]["outcome"] != landed] if losses else part)
             held += parts[-1].nbytes
             if held > KEPT_LIMIT:
                 raise TooLarge(f"its records take more than {KEPT_LIMIT >> 30} GiB")

@@ -1,7 +1,7 @@
 """A block of sums as the kernels leave it (kernels/mcrisk/tally.h), and the Tally that it is: bit for bit numpy's.
 
-The kernels add integers alone, on the CPU and on a GPU; what turns them into the Tally is here, a fraction of a
-millisecond whatever the runs. `tally.tally` is the slow twin, and that of the double oracle.
+The kernels add integers alone, on the CPU and on a GPU; what turns them into the Tally is here, about a millisecond
+whatever the runs. `tally.tally` is the slow twin, and that of the double oracle.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from mcrisk.tally import BINS, GROUPS, UNIT, Moments, Scatter, Tally
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BARS", "PLAN", "SUMS", "most_occupied", "plan", "tally_of"]
+__all__ = ["PLAN", "SUMS", "bars", "most_occupied", "plan", "tally_of"]
 
 METRICS, OUTCOMES, CAUSES = 24, 16, 32  # at most, as in tally.h
-BARS = METRICS * BINS  # of a histogram
 LIMBS, PRODUCTS = 9, 18  # of 32 digits
 SINGLE, SQUARE = 149, 298  # -log2 of the unit of sums of floats, and of products of two
 
@@ -88,6 +87,11 @@ def names() -> tuple[str, ...]:
     from mcrisk.schema import load_schema
 
     return tuple(name for name, one in load_schema().record_fields.items() if one.metric)
+
+
+def bars() -> int:
+    """Bins of a histogram: those of all metrics."""
+    return BINS * int(plan()["metrics"][0])
 
 
 def most_occupied(runs: int) -> int:

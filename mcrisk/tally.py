@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcrisk.errors import InfrastructureError
+from mcrisk.errors import InfrastructureError, MistakeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -240,7 +240,9 @@ def tally(records: NDArray[np.void], first: int) -> Tally:
 def merge(tallies: Iterable[Tally]) -> Tally:
     """One tally of all runs: the same bits in whatever order and grouping. Refuses a run counted twice."""
     rest = iter(tallies)
-    total = next(rest)
+    total = next(rest, None)
+    if total is None:
+        raise MistakeError("merge", "one tally at least", "none")
     while several := list(islice(rest, TOGETHER)):
         total = _merged([total, *several])
     return total
@@ -255,7 +257,7 @@ def _merged(parts: Sequence[Tally]) -> Tally:
     # -1 means none: as an unsigned number it is the greatest, so the least of all is the lowest run.
     examples = np.minimum.reduce([part.examples.view(np.uint64) for part in parts]).view(np.int64)
     return Tally(
-        ranges=_joined(both for part in parts for both in part.ranges),
+        ranges=_joined(span for part in parts for span in part.ranges),
         counts=np.add.reduce([part.counts for part in parts]),
         examples=examples,
         metrics={

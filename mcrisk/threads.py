@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
-import operator
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -25,8 +24,6 @@ ADDRESS = "threads"
 
 class Threads:
     """One worker of so many threads."""
-
-    dashboard = ""
 
     def __init__(self, count: int, described: str) -> None:
         self.described = described
@@ -49,7 +46,7 @@ class Threads:
 
     def greet(self, module: str, function: str, argument: str, worker: str) -> int:
         """`submit` of a function by its names."""
-        return self.submit(operator.methodcaller(function, argument), importlib.import_module(module), worker)
+        return self.submit(getattr(importlib.import_module(module), function), argument, worker)
 
     def deliveries(self, timeout: float) -> list[Delivery]:
         """What arrived; waits up to `timeout` [s] for the first."""
@@ -58,7 +55,9 @@ class Threads:
             found.append(self._done.get(timeout=timeout))
             while True:
                 found.append(self._done.get_nowait())
-        return [one for one in found if one.ticket in self._wanted]
+        wanted = [one for one in found if one.ticket in self._wanted]
+        self._wanted.difference_update(one.ticket for one in wanted)
+        return wanted
 
     def cancel(self, ticket: int) -> None:
         """No longer wait for it; begun is not undone."""

@@ -252,10 +252,11 @@ def _blue_ghost(fly: Fly) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Print the validation table; --write puts it into README.md.")
-    parser.add_argument("--runs", type=int, default=2048)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--write", type=Path, metavar="README.md")
+    about = "Fly the validation cases, print their table, and put it into a page, which is README.md for the script."
+    parser = argparse.ArgumentParser(prog="scripts/validate", description=about)
+    parser.add_argument("--runs", type=int, default=2048, help="of each case (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random worlds (%(default)s)")
+    parser.add_argument("--write", type=Path, metavar="PAGE.md", help="another page with the validation marks")
     chosen = parser.parse_args()
     text = table(chosen.runs, chosen.seed)
     print(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from mcrisk.backends.gpu import GpuBackend
 
 sys.path.insert(0, str(Path(__file__).parent / "gpu_tools"))
+
+# What a shell without job control starts in the background ignores SIGINT; so would all commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every machine and day; no deadline, because a shared machine is slow at times.
 hypothesis.settings.register_profile("mcrisk", deadline=None, derandomize=True, database=None)

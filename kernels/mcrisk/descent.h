@@ -58,10 +58,8 @@ MCR_FN void do_integrate(Params const& params, Run const& run, State& state, Dra
     state.rate_B = (real(1) / tick_period) * used.angle_B;
     Vec3 const force_S = integrate_increments(state.estimate, state.navigation, params.world.gravity, used);
     if (covariance) {
-        int const ticks = tick > 0 ? covariance_ticks : 1;
-        Vec3 const axis_S = rotate_inverse(state.estimate.q_BS, Vec3{real(0), real(0), real(1)});
-        propagate_covariance(state.navigation, navigation, params.world.imu, params.world.gravity, state.estimate.position_S,
-                             state.estimate.velocity_S, force_S, axis_S, real_of(ticks) * norm(used.angle_B), tick, ticks);
+        step_covariance(state.navigation, navigation, params.world.imu, params.world.gravity, state.estimate, force_S,
+                        used.angle_B, tick);
     }
     estimate_thrust(params.world.propulsion, state.guidance, norm(force_S));
     Estimate& estimate = state.estimate;
@@ -88,7 +86,7 @@ MCR_FN Outlook look(Run const& run, State& state, bool altimeter_due) {
                    select(in_reach(world.camera, clearance), 1, 0)};
 }
 
-/// Altimeter and its use. `relief`: not false where the run's ground has any; `mapped`: whether the map is used.
+/// Altimeter and its use. `relief` may be false only where the run's ground has none; `mapped`: whether the map is used.
 MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Draws const& draws, int tick, bool relief,
                          bool mapped) {
     World const& world = run.world;

@@ -186,6 +186,16 @@ MCR_FN void propagate_covariance(NavigationMemory& memory, Navigation const& nav
     memory.cross[5] = tilt + tilt_noise;
 }
 
+/// The step of the covariance that ends with this tick, one of whose increments turned by `angle_B`. The first of a run is
+/// one tick long.
+MCR_FN void step_covariance(NavigationMemory& memory, Navigation const& navigation, Imu const& imu, Gravity const& gravity,
+                            Estimate const& estimate, Vec3 const& force_S, Vec3 const& angle_B, int tick) {
+    int const ticks = tick > 0 ? covariance_ticks : 1;
+    Vec3 const axis_S = rotate_inverse(estimate.q_BS, Vec3{real(0), real(0), real(1)});
+    propagate_covariance(memory, navigation, imu, gravity, estimate.position_S, estimate.velocity_S, force_S, axis_S,
+                         real_of(ticks) * norm(angle_B), tick, ticks);
+}
+
 /// One scalar measurement linear in position and velocity: row H, innovation, noise variance.
 struct Scalar {
     real x, z, vx, vz;           // plane row

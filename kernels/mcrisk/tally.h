@@ -1,7 +1,7 @@
 #pragma once
 /// What many runs sum up to, as integers in one block of memory: the same block whoever adds first, on any device.
-/// One function adds one run; on a GPU its `+=` are atomic, and no other order between threads is needed. A block of
-/// zeros is the empty one: least values and lowest runs are kept as the greatest of their complements.
+/// One function adds one run; on a GPU `add_to` and `raise_to` are atomic, and no other order between threads is needed.
+/// A block of zeros is the empty one: least values and lowest runs are kept as the greatest of their complements.
 ///
 /// Sums are exact. A float is a whole number of 24 digits times 2^(shift - 149), so a sum is a whole number of 277
 /// digits, kept in 9 limbs of weight 2^32, and one of products of two floats is one of 554 digits in 18 limbs. A run adds

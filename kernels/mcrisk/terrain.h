@@ -52,7 +52,7 @@ MCR_FN Profile ground_profile(Terrain const& terrain, real x) {
 
 MCR_FN real ground_height(Terrain const& terrain, real x) { return ground_profile(terrain, x).height; }
 
-/// Height above the ground under a position. `relief`: not false where has_relief(terrain).
+/// Height above the ground under a position. `relief` may be false only where has_relief(terrain) is.
 MCR_FN real ground_clearance(Terrain const& terrain, Gravity const& gravity, Vec3 const& position_S, bool relief) {
     real const height = sphere_height(gravity.radius, position_S);
     real ground = terrain.height_error;
@@ -97,7 +97,7 @@ MCR_FN real ground_distance(Terrain const& terrain, Gravity const& gravity, Vec3
     return select(hits, distance, real(-1));
 }
 
-/// The same without search where the ground has no relief. `relief`: not false where has_relief(terrain).
+/// The same without search where the ground has no relief. `relief` may be false only where has_relief(terrain) is.
 MCR_FN real ground_distance(Terrain const& terrain, Gravity const& gravity, Vec3 const& position_S, Vec3 const& ray_S,
                             bool relief) {
     real const level = sphere_distance(gravity, terrain.height_error, position_S, ray_S);

@@ -34,10 +34,11 @@ MCR_FN bool is_finite(State const& state) {
     Truth const& truth = state.truth;
     return all(is_finite(truth.position_S), is_finite(truth.velocity_S), is_finite(truth.q_BS),
                is_finite(state.estimate.position_S), is_finite(state.estimate.velocity_S), is_finite(state.estimate.q_BS),
-               is_finite(truth.omega_BN_B), is_finite(state.guidance.trim));
+               is_finite(truth.omega_BN_B), is_finite(state.guidance.trim), is_finite(state.rate_B),
+               is_finite(state.imu.angle_rest), is_finite(state.imu.velocity_rest));
 }
 
-/// One tick of watching; sets `ended` at contact. `relief`: not false where the run's ground has any.
+/// One tick of watching; sets `ended` at contact. `relief` may be false only where the run's ground has none.
 MCR_FN void watch(Params const& params, Run const& run, State& state, int tick, bool relief) {
     Truth& truth = state.truth;
     Events& events = state.events;

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
     Records = NDArray[np.void]
 
-__all__ = ["AbstractBackend", "Piece", "Summed", "announce", "check_name", "choose", "gpu_obstacle", "kept"]
+__all__ = [
+    "AbstractBackend",
+    "Piece",
+    "Summed",
+    "announce",
+    "check_name",
+    "choose",
+    "gpu_obstacle",
+    "kept",
+    "prepare_driver",
+]
 
 NAMES = ("auto", "cpu", "gpu")
 CONNECTIONS = 32  # kernels side by side on a GPU; the driver's default, 8, makes others wait for no reason
@@ -138,9 +148,14 @@ def _make(name: str) -> tuple[AbstractBackend, str]:
     return _make("cpu")[0], obstacle
 
 
+def prepare_driver() -> None:
+    """Set what the driver reads when it begins: whoever may be the first to touch it calls this before."""
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", str(CONNECTIONS))
+
+
 def gpu_obstacle() -> str | None:
     """Why the driver offers no GPU, or None. Quick: no cupy and no CUDA context; the later steps are gpu.absence's."""
-    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", str(CONNECTIONS))  # read when the driver begins
+    prepare_driver()
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -167,6 +182,7 @@ def _cuda_error(driver: ctypes.CDLL, status: int) -> str:
 
 def gpu_count() -> int:
     """How many GPUs the driver offers."""
+    prepare_driver()
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

@@ -134,7 +134,7 @@ class CpuBackend(AbstractBackend):
 
 
 def sums_of(records: NDArray[np.void], first: int) -> tuple[Tally, NDArray[np.uint8]]:
-    """`tally.tally` of records of runs first, first + 1, ..., by the library and ten times faster, and who landed.
+    """`tally.tally` of records of runs first, first + 1, ..., by the library, eight to twelve times faster; who landed.
 
     records: (runs,) of `schema.record_dtype`; those of the double oracle are summed by numpy. Who landed: one bit for
     each run, (runs + 7) / 8 bytes, the first run lowest.
@@ -148,10 +148,10 @@ def sums_of(records: NDArray[np.void], first: int) -> tuple[Tally, NDArray[np.ui
         cuts = range(0, len(records), SUMMED_RUNS)
         parts = [sums_of(records[cut : cut + SUMMED_RUNS], first + cut) for cut in cuts]
         return merge(part for part, _ in parts), np.concatenate([landed for _, landed in parts])
-    from mcrisk.sums import BARS, SUMS, most_occupied, plan, tally_of
+    from mcrisk.sums import SUMS, bars, most_occupied, plan, tally_of
 
     if not hasattr(_OWN, "histogram"):
-        _OWN.histogram = np.zeros(BARS, np.uint64)
+        _OWN.histogram = np.zeros(bars(), np.uint64)
     records = np.ascontiguousarray(records)
     sums, most = np.zeros(1, SUMS), most_occupied(len(records))
     bins, counts = np.empty(most, np.uint32), np.empty(most, np.uint64)
@@ -188,10 +188,10 @@ def cores() -> int:
 def variant_for(wanted: str, processor: frozenset[str] | None) -> str:
     """The library variant to load: `wanted` (MCRISK_ISA) if it is given and runs here, else the fastest that runs.
 
-    processor: the instruction sets of `processor_flags`.
+    wanted: `v3`, or `x86-64-v3` as compilers spell it. processor: the instruction sets of `processor_flags`.
 
-    >>> variant_for("", frozenset(LEVELS["v3"].split()))
-    'v3'
+    >>> variant_for("", frozenset(LEVELS["v3"].split())), variant_for("x86-64-v2", frozenset(LEVELS["v3"].split()))
+    ('v3', 'v2')
     """
     if processor is None:
         known, lacking = ["baseline"], {"baseline": ""}
@@ -204,7 +204,8 @@ def variant_for(wanted: str, processor: frozenset[str] | None) -> str:
             lacking[level] = ", ".join(missing)
     wanted = wanted.strip().removeprefix("x86-64-")
     if wanted and wanted not in known:
-        raise MistakeError("MCRISK_ISA", "one of " + ", ".join(known), repr(wanted))
+        longer = "" if processor is None else f", or {', '.join(f'x86-64-{one}' for one in known)}"
+        raise MistakeError("MCRISK_ISA", f"one of {', '.join(known)}{longer}", repr(wanted))
     fitting = [level for level in known if not lacking[level]]
     if not fitting:
         text = f"this processor has no {lacking[known[0]]}"

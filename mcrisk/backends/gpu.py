@@ -5,8 +5,8 @@ are those of the CPU.
 
 What is flown is a list of launches. Several are under way at once, each with its own stream, its own memory and its own
 Params in constant memory: small cases fill the device together, and a large batch flies while the one before is summed
-and copied. Where there are more small cases than launches, several share one. The device sums the runs itself; records
-are copied only where they are asked for.
+and copied. Where there are more small cases than launches, several share one. The device sums the runs itself; where
+records are kept, all are copied and the host keeps those wanted.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import importlib.metadata
 import importlib.util
 import itertools
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -27,10 +29,10 @@ import numpy as np
 from mcrisk.errors import InfrastructureError, LostDeviceError, McriskError, MistakeError
 from mcrisk.native import kernel_folder
 from mcrisk.schema import load_schema
-from mcrisk.sums import BARS, PLAN, SUMS, most_occupied, plan, tally_of
+from mcrisk.sums import PLAN, SUMS, bars, most_occupied, plan, tally_of
 from mcrisk.tally import Tally, merge
 
-from . import CONNECTIONS, AbstractBackend, Piece, Summed, kept, nvrtc
+from . import CONNECTIONS, AbstractBackend, Piece, Summed, kept, nvrtc, prepare_driver
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +47,7 @@ WATCHED_LAUNCH_RUNS = 1 << 14  # [run] the same on a GPU that also drives a disp
 LAUNCH_RUNS_MIN = 1 << 10  # [run] below this, memory is too short to be useful
 LAUNCHES = CONNECTIONS  # under way at most, for each thread that flies
 SMALL_RUNS = 1 << 13  # [run] of cases that share a grid, where there are more of them than launches
-CASES_BYTES = 32_000  # [byte] of several Params as arguments of a kernel: 32 764 since CUDA 12.1, as in descend.cu
+CASES_BYTES = 32_000  # [byte] of several Params as arguments of a kernel: 32 764 since CUDA 12.1
 SEVERAL_DRIVER, SEVERAL_NVRTC = 12010, (12, 1)
 WORD = 32  # [run] in one word of landing bits: launches of one piece are cut there
 WAIT_SECONDS = 1.0  # between two looks at whether memory was given back
@@ -70,8 +72,9 @@ def cupy_distributions() -> list[str]:
     return sorted(name for name in names if name == "cupy" or name.startswith("cupy-"))
 
 
-def absence(device: int = 0) -> Absence | None:
-    """Why GPU number `device` cannot be used, the first failing step; None when it can."""
+def absence() -> Absence | None:
+    """Why the GPU cannot be used, the first failing step; None when it can."""
+    prepare_driver()
     if importlib.util.find_spec("cupy") is None:
         return Absence("cupy not installed", f"install it with: {INSTALL}")
     if len(wheels := cupy_distributions()) > 1:
@@ -83,8 +86,8 @@ def absence(device: int = 0) -> Absence | None:
         count, driver = runtime.getDeviceCount(), runtime.driverGetVersion()
     except Exception as error:  # cupy raises its own types, unknown until it is imported
         return Absence(f"no CUDA device ({error})", "check the driver with: nvidia-smi")
-    if count <= device:
-        return Absence(f"no CUDA device number {device} ({count} found)", "check the driver with: nvidia-smi")
+    if count == 0:
+        return Absence("no CUDA device", "check the driver with: nvidia-smi")
     try:
         compiler = nvrtc.load()
     except InfrastructureError as error:
@@ -95,7 +98,7 @@ def absence(device: int = 0) -> Absence | None:
             f"NVRTC {version} is newer than the driver (CUDA {driver // 1000}.{driver % 1000 // 10})",
             f"update the driver, or pip install 'mcrisk[cuda{driver // 1000}]'",
         )
-    capability = cupy.cuda.Device(device).compute_capability
+    capability = cupy.cuda.Device(0).compute_capability
     if architecture(capability, compiler.architectures) is None:
         return Absence(
             f"no code for compute capability {capability}",
@@ -138,7 +141,6 @@ class Flying(NamedTuple):
 class Launch:
     """A part, or parts of several pieces, under way."""
 
-    parts: Sequence[Part]
     flying: Sequence[Flying]
     stream: Any
     columns: Any
@@ -189,21 +191,21 @@ class Traffic:
 
 
 class GpuBackend(AbstractBackend):
-    """One CUDA device. It may be called from several threads; each gets its own streams and memory."""
+    """The first CUDA device of this process, for any number of threads: each has its own streams and memory."""
 
     name: ClassVar[str] = "gpu"
     batch: ClassVar[int] = 8 * LAUNCH_RUNS
 
-    def __init__(self, device: int = 0) -> None:
-        if missing := absence(device):
+    def __init__(self) -> None:
+        if missing := absence():
             raise InfrastructureError(f"GPU not usable: {missing.reason}", remedy=missing.remedy)
         self._cupy: Any = importlib.import_module("cupy")
         schema = load_schema()
         self._params_bytes = schema.params_bytes(4)
-        self._record = schema.record_dtype(4)
-        self._device = self._cupy.cuda.Device(device)
+        self._record, self._bars = schema.record_dtype(4), bars()
+        self._device = self._cupy.cuda.Device(0)
         self._threads = threading.local()
-        properties = self._cupy.cuda.runtime.getDeviceProperties(device)
+        properties = self._cupy.cuda.runtime.getDeviceProperties(0)
         self._device_name = properties["name"].decode()
         self._memory: int = properties["totalGlobalMem"]
         watched = bool(self._device.attributes.get("KernelExecTimeout", 0))
@@ -213,9 +215,7 @@ class GpuBackend(AbstractBackend):
         assert self._architecture is not None  # absence() has looked
         source = nvrtc.read_source(kernel_folder())
         cubin, self.usage = nvrtc.cached_cubin(source, self._architecture, [f"-DMCR_PARAMS_BYTES={self._params_bytes}"])
-        most = CASES_BYTES // (self._params_bytes + 16)
-        words = [("params", "<u4", (most, self._params_bytes // 4)), ("first", "<u8", most), ("stop", "<u4", most)]
-        self._cases = np.dtype(words, align=True)  # Cases of descend.cu
+        self._cases = cases(self._params_bytes)
         self._driver: int = self._cupy.cuda.runtime.driverGetVersion()
         self._lock, self._traffic = threading.Lock(), Traffic()
         self._lost = ""  # why this process can use the device no more
@@ -242,7 +242,7 @@ class GpuBackend(AbstractBackend):
         return np.concatenate([part for part in parts if part is not None] or [np.empty(0, self._record)])
 
     def sums(self, pieces: Sequence[Piece], seed: int, keep: Keep) -> list[Summed]:
-        """Each piece flown and summed, all by the device; of its records those of losses, all or none are copied."""
+        """Each piece flown and summed, all by the device; where records of losses are kept, all are copied first."""
         parts: list[list[Landed]] = [[] for _ in pieces]
         for one in self._fly(pieces, seed, sums=True, rows=keep != "none"):
             parts[one.piece].append(one)
@@ -280,13 +280,15 @@ class GpuBackend(AbstractBackend):
                 while todo or flying:
                     parts = _next(todo, size, most)
                     if todo and self._room(parts, flying, allowed, sums, rows):
-                        before = self._traffic.landed
+                        before: int | None = self._traffic.landed
                         try:
-                            flying.append(self._launch(pieces, parts, seed, sums, rows))
+                            memory = self._traffic.begun(partial(self._allocate, parts, sums, rows))
+                            before = None  # what a launch takes beside its memory is not what others give back
+                            flying.append(self._launch(pieces, parts, seed, memory))
                         except Exception as error:
                             if not out_of_memory(error):
                                 raise
-                            if not flying and self._traffic.awaited(before):
+                            if not flying and before is not None and self._traffic.awaited(before):
                                 continue
                             if not flying:
                                 size, most = self._smaller(size, parts, error), 1
@@ -301,17 +303,17 @@ class GpuBackend(AbstractBackend):
                     yield from self._landed(flying[0])
                     self._streams.append(flying.popleft().stream)
                     self._traffic.end(1)
-        except McriskError:
-            raise
         except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # they hold memory of what failed
+            if isinstance(error, McriskError):
+                raise
             raise self._failure(error) from error
         finally:
-            for one in flying:  # their memory is in use until then
+            while flying:
                 with contextlib.suppress(Exception):
-                    one.stream.synchronize()
-            under_way = len(flying)
-            flying.clear()
-            self._traffic.end(under_way)
+                    flying[-1].stream.synchronize()  # its memory is in use until then
+                flying.pop()
+                self._traffic.end(1)
 
     def _check(self, pieces: Sequence[Piece], seed: int) -> None:
         if self._lost:
@@ -332,7 +334,7 @@ class GpuBackend(AbstractBackend):
         """Whether these can fly beside those that do."""
         if not flying:
             return True
-        counts = [part.count for part in (*parts, *(part for one in flying for part in one.parts))]
+        counts = [part.count for part in (*parts, *(one.part for launch in flying for one in launch.flying))]
         return (
             len(flying) < LAUNCHES
             and sum(counts) <= 2 * self._launch_runs
@@ -343,7 +345,9 @@ class GpuBackend(AbstractBackend):
         """Device memory of parts of so many runs."""
         found = sum(counts) * self._record.itemsize * (1 + rows)
         if sums:
-            found += sum(8 * BARS + SUMS.itemsize + -(-runs // 64) * 8 + 12 * most_occupied(runs) for runs in counts)
+            found += sum(
+                8 * self._bars + SUMS.itemsize + -(-runs // 64) * 8 + 12 * most_occupied(runs) for runs in counts
+            )
         return found
 
     def _smaller(self, size: int, parts: Sequence[Part], error: Exception) -> int:
@@ -366,10 +370,23 @@ class GpuBackend(AbstractBackend):
         streams: list[Any] = own.streams
         return streams
 
-    def _launch(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, sums: bool, rows: bool) -> Launch:
+    def _launch(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, memory: list[list[Any]]) -> Launch:
+        """Let the device begin to fly these parts; their memory is the launch's from here on, or free again."""
+        try:
+            launch = self._begin(pieces, parts, seed, memory)
+            memory.clear()
+        except BaseException as error:
+            memory.clear()
+            traceback.clear_frames(error.__traceback__)  # they hold it too
+            self._traffic.end(1)
+            raise
+        return launch
+
+    def _begin(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, memory: Sequence[list[Any]]) -> Launch:
         """Let the device begin to fly these parts; nothing is awaited."""
-        stride, words, zeros = sum(part.count for part in parts), self._record.itemsize // 4, BARS + SUMS.itemsize // 8
-        (columns,), *arrays = self._traffic.begun(lambda found: self._allocate(found, parts, sums, rows))
+        stride, words = sum(part.count for part in parts), self._record.itemsize // 4
+        zeros = self._bars + SUMS.itemsize // 8
+        (columns,), *arrays = memory
         flying = [Flying(part, *own) for part, own in zip(parts, arrays, strict=True)]
         stream = self._streams.pop() if self._streams else self._cupy.cuda.Stream(non_blocking=True)
 
@@ -384,7 +401,7 @@ class GpuBackend(AbstractBackend):
                     count = part.count
                     given = columns[place:], np.uint32(stride), np.uint32(count)
                     if block is not None:
-                        histogram, own = block[:BARS], block[BARS:zeros]
+                        histogram, own = block[: self._bars], block[self._bars : zeros]
                         block.data.memset_async(0, 8 * zeros, stream)
                         start("tally", count, words_of, *given, own, histogram, bins)
                         start("sift", most_occupied(count), own, histogram, bins, counts)
@@ -395,11 +412,10 @@ class GpuBackend(AbstractBackend):
         except BaseException:
             with contextlib.suppress(Exception):
                 stream.synchronize()  # its memory is in use until then
-            self._traffic.end(1)
             raise
-        return Launch(parts, flying, stream, columns)
+        return Launch(flying, stream, columns)
 
-    def _allocate(self, found: list[list[Any]], parts: Sequence[Part], sums: bool, rows: bool) -> None:
+    def _allocate(self, parts: Sequence[Part], sums: bool, rows: bool, found: list[list[Any]]) -> None:
         """Device memory: the columns of all parts; then of each its rows, block, bins and counts."""
         words, empty = self._record.itemsize // 4, self._cupy.empty
         found.append([empty(sum(part.count for part in parts) * words, np.uint32)])
@@ -407,7 +423,7 @@ class GpuBackend(AbstractBackend):
             found.append(own := [empty(part.count * words, np.uint32) if rows else None])
             if sums:
                 most = most_occupied(part.count)
-                own.append(empty(BARS + SUMS.itemsize // 8 + -(-part.count // 64), np.uint64))
+                own.append(empty(self._bars + SUMS.itemsize // 8 + -(-part.count // 64), np.uint64))
                 own.append(empty(most, np.uint32))
                 own.append(empty(most, np.uint64))
             else:
@@ -433,14 +449,14 @@ class GpuBackend(AbstractBackend):
         """Cases of one grid, at most."""
         if self._driver < SEVERAL_DRIVER or nvrtc.load().version < SEVERAL_NVRTC:
             return 1
-        return int(self._cases["params"].shape[0])
+        return int(self._cases["first"].shape[0])
 
     def _several_cases(self) -> Any:
         """The kernel that flies several cases: compiled when it is first asked for."""
         with self._lock:
             if "several" not in self._kernels:
-                options = [f"-DMCR_PARAMS_BYTES={self._params_bytes}", "-DMCR_SEVERAL"]
-                cubin, _ = nvrtc.cached_cubin(nvrtc.read_source(kernel_folder()), str(self._architecture), options)
+                source, options = nvrtc.read_source(kernel_folder()), several_options(self._params_bytes)
+                cubin, _ = nvrtc.cached_cubin(source, str(self._architecture), options)
                 self._kernels["several"] = self._cupy.RawModule(path=str(cubin)).get_function("descend")
             return self._kernels["several"]
 
@@ -451,7 +467,7 @@ class GpuBackend(AbstractBackend):
             with launch.stream:
                 if block is not None:
                     head = np.empty(SUMS.itemsize // 8 + -(-part.count // 64), np.uint64)
-                    block[BARS:].get(out=head)
+                    block[self._bars :].get(out=head)
                     sums = head[: SUMS.itemsize // 8].view(SUMS)
                     bits = head[SUMS.itemsize // 8 :].view(np.uint8)[: -(-part.count // 8)]
                     occupied = int(sums["occupied"][0])
@@ -473,6 +489,18 @@ class GpuBackend(AbstractBackend):
             self._lost = str(error)
             return LostDeviceError(f"{self._device_name} was lost: {error}")
         return InfrastructureError(f"{self._device_name} failed: {error}")
+
+
+def cases(params_bytes: int) -> np.dtype[np.void]:
+    """`Cases` of descend.cu: as many as the arguments of a kernel hold."""
+    most = CASES_BYTES // (params_bytes + 16)
+    words = [("params", "<u4", (most, params_bytes // 4)), ("first", "<u8", most), ("stop", "<u4", most)]
+    return np.dtype(words, align=True)
+
+
+def several_options(params_bytes: int) -> list[str]:
+    """What makes descend.cu the kernel of several cases."""
+    return [f"-DMCR_PARAMS_BYTES={params_bytes}", f"-DMCR_SEVERAL={cases(params_bytes)['first'].shape[0]}"]
 
 
 def _next(todo: Sequence[Part], size: int, most: int) -> list[Part]:

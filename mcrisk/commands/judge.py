@@ -163,10 +163,10 @@ def export(
     place = whole("case", case)
     check_files(csv, netcdf, mission)
     results = results_of(target, sets, seed)
+    if mission:  # first: it may be refused
+        write_mission(results.parent, place, mission)
     if csv or netcdf:
         write(read_results(results), csv, netcdf)
-    if mission:
-        write_mission(results.parent, place, mission)
     for one in (csv, netcdf, mission):
         if one:
             tell(f"written: {visible(one)}")

@@ -240,11 +240,7 @@ def _describe(target: Target, home: Path, version: str) -> None:
 
 
 def _files(home: Path) -> Iterator[Path]:
-    return (
-        path
-        for path in home.rglob("*")
-        if path.is_file() and not path.is_symlink() and "source/wheels/" not in str(path)
-    )
+    return (path for path in home.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def _sha256(path: Path) -> str:

@@ -59,6 +59,36 @@ def test_a_run_that_leaves_the_finite_numbers_has_one_canonical_record():
     assert seen > 0
 
 
+@pytest.mark.parametrize("mission", ["generic_small", "hakuto_r_m2"])
+@pytest.mark.parametrize("noise", ["gyro_noise", "accel_noise"])
+@pytest.mark.parametrize("quantum", [1e-6, 0.0])
+def test_a_run_whose_inertial_unit_leaves_the_finite_numbers_is_invalid(mission, noise, quantum):
+    """No clamp on the way to the attitude may hide it, with whole quanta or without."""
+    schema, backend = load_schema(), cpu.CpuBackend()
+    block = np.frombuffer(missions()[mission], schema.params_dtype(4)).copy()
+    for path, value in ((f"imu.{noise}", np.nan), ("imu.gyro_quantum", quantum), ("imu.accel_quantum", quantum)):
+        block.view(np.float32)[schema.slots[path].offset_bytes(4) // 4] = value
+    expected = backend.run_scalar(block.tobytes(), SEED, 0, 3)
+
+    assert set(expected["outcome"]) == {schema.enums["Outcome"]["invalid"]}
+    assert difference(expected, backend.run(block.tobytes(), SEED, 0, 3)) == ""
+
+
+@pytest.mark.parametrize("mission", ["hakuto_r_m1", "generic_small"])
+def test_every_law_mode_and_policy_gives_the_same_bits(mission):
+    """Tiles against single runs, for every name of every choice in Params, whatever the shipped missions choose."""
+    schema, backend, flown = load_schema(), cpu.CpuBackend(), 0
+    choices = {path: slot for path, slot in schema.slots.items() if slot.base == "enum" and slot.owner != "Scatter"}
+    for path, slot in choices.items():
+        for name, value in schema.enums[slot.enum].members.items():
+            block = np.frombuffer(missions()[mission], np.uint32).copy()
+            block[slot.offset_bytes(4) // 4] = value
+            expected, flown = backend.run_scalar(block.tobytes(), SEED, FIRST, 17), flown + 1
+
+            assert difference(expected, backend.run(block.tobytes(), SEED, FIRST, 17)) == "", f"{path} = {name}"
+    assert flown >= 13
+
+
 @pytest.mark.slow
 def test_every_compiler_gives_the_same_bits(workshop: Workshop):
     """g++ and clang (where present), x86-64-v3 and v4 or the baseline, tiles and single runs, all missions."""

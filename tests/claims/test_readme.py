@@ -104,8 +104,8 @@ def test_every_shipped_mission_is_in_the_table():
 
 
 def test_every_link_leads_somewhere():
-    """Files and headings of this repository, in both READMEs."""
-    for page in (README, ROOT / "kernels/README.md"):
+    """Files and headings of this repository, in every README."""
+    for page in (README, *(ROOT / f"{folder}/README.md" for folder in ("kernels", "tests/peers", "tests/scale"))):
         for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
             name, _, heading = target.partition("#")
             linked = page.parent / name if name else page

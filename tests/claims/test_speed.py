@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from workshop import difference, missions
 
 from mcrisk import bench
@@ -112,6 +113,46 @@ def test_batches_of_every_size_fly_the_same_runs(monkeypatch):
     assert 0 < found["flatness"] <= 1
     assert sentence.startswith("generic_small: batches of 16, 32 runs fly at ")
     assert f"{found['descents_per_s_batch_32']:.0f} descents/s" in sentence
+
+
+def test_the_share_of_linear_is_that_of_the_rates_beside_it():
+    """By hand: 1900 of 2 x 1000; beside it the least and the greatest of the rounds."""
+    series = {"descents_per_s_one_core": [1000.0], "descents_per_s_all_cores": [1900.0], "scaling": [0.9, 1.01, 1.02]}
+    sentence = bench.linear({"cores": 2, **bench.medians(series)})
+
+    assert sentence == "1900 descents/s on 2 cores, 1000 on one: 95 % of linear (90 to 102 % in the rounds)"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_last_line_of_a_full_bench_is_that_of_the_fastest_library(monkeypatch, capsys, tmp_path, fails):
+    """Which a script reads; a fresh process that fails is told, and takes nothing from the page."""
+    from mcrisk import coldstart
+    from mcrisk.commands import design
+
+    def cold_start():
+        if fails:
+            raise InfrastructureError("cold start: fly failed")
+        spread = {"seconds": {"median": 1.0, "least": 1.0, "greatest": 1.0}}
+        return {"mission": "m", "runs": 1000, "steps": {"fly": spread, "dataset": spread}}
+
+    own = bench.figures("m", "g++ 12.2.0 x86-64-v4", ROUNDS, 10e6) | {"core_share": 1.0, **bench.facts()}
+    both = {"cores": 2, "spread": {"scaling": [1, 1]}, "descents_per_s_one_core": 1.0, "descents_per_s_all_cores": 2.0}
+    monkeypatch.setattr(bench, "bench", lambda *_: [own | {"isa": "x86-64-v3"}, own])
+    monkeypatch.setattr(bench, "sizes", lambda *_: {"mission": "m", "flatness": 1.0, "sizes": []})
+    monkeypatch.setattr(bench, "scaling", lambda *_: {"mission": "m", "scaling": 1.0, **both})
+    monkeypatch.setattr(coldstart, "cold_start", cold_start)
+    page = tmp_path / "page.md"
+    page.write_text("<!-- bench:begin -->\n<!-- bench:end -->\n")
+    with pytest.raises(typer.Exit) as ended:
+        design.bench(["generic_small"], full=True, as_json=True, write=str(page))
+    out, err = capsys.readouterr()
+    lines = [json.loads(one) for one in out.splitlines()]
+
+    assert ended.value.exit_code == 0
+    assert "descents_per_s_per_core" in lines[-1] and lines[-1]["isa"] == "x86-64-v4"
+    assert sum("steps" in one for one in lines) == (not fails)
+    assert ("cold start: fly failed" in err) is fails
+    assert "| m | g++ 12.2.0 x86-64-v4 |" in page.read_text()
 
 
 def test_a_measurement_flies_whole_tiles_of_the_same_runs_in_every_round():

@@ -1,21 +1,25 @@
 """The part of cupy that the GPU backend uses, on a CPU: memory is numpy's, kernels are PTX through the executor.
 
+As on a device, what a stream is given is done when it is waited for; memory that becomes free before is noted.
 `CpuKernels` stands in for the PTX where only what surrounds the kernels is of interest: the CPU library flies and sums.
 """
 
 from __future__ import annotations
 
 import ctypes
+import threading
 import time
 import types
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from mcrisk.backends import gpu
 from mcrisk.backends.cpu import CpuBackend, _summing
 from mcrisk.schema import load_schema
-from mcrisk.sums import BARS, SUMS, most_occupied, plan
+from mcrisk.sums import SUMS, bars, most_occupied, plan
 
 
 class OutOfMemoryError(MemoryError):
@@ -32,13 +36,22 @@ class Kernels(Protocol):
     def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes], rows: int = 1) -> None: ...
 
 
+class Work(NamedTuple):
+    """What a stream has to do, and the memory that this needs."""
+
+    do: Callable[[], None]
+    memory: Sequence[np.ndarray[Any, Any]] = ()
+
+
 class Array:
     """Device memory; `owner` is told when it is free again."""
 
-    def __init__(self, words: np.ndarray[Any, Any], owner: FakeCupy, held: int = 0) -> None:
+    def __init__(self, words: np.ndarray[Any, Any], owner: FakeCupy, held: int = 0, whole: Array | None = None) -> None:
         self.words, self.owner, self.held = words, owner, held
-        self.whole: Array | None = None
-        owner.used += held
+        self.whole = whole  # as long as a part is in use, so is the whole
+        self.memory: np.ndarray[Any, Any] = words if whole is None else whole.memory
+        with owner.lock:
+            owner.used += held
 
     @property
     def data(self) -> Array:
@@ -46,23 +59,23 @@ class Array:
         return self
 
     def __del__(self) -> None:
-        self.owner.used -= self.held
+        if self.held:
+            self.owner.freed(self)
 
     def __getitem__(self, part: slice) -> Array:
-        found = Array(self.words[part], self.owner)
-        found.whole = self  # as long as the part is in use, so is the whole
-        return found
+        return Array(self.words[part], self.owner, whole=self)
 
     def get(self, out: np.ndarray[Any, Any]) -> None:
         """Copy to the host: waits for the stream."""
-        self.owner.check()
+        self.owner.current.synchronize()
         self.owner.events.append("copy")
         assert out.shape == self.words.shape and out.dtype == self.words.dtype
         out[...] = self.words
 
     def memset_async(self, value: int, size: int, stream: Stream) -> None:
         """Fill the first bytes."""
-        self.words.view(np.uint8)[:size] = value
+        words = self.words.view(np.uint8)[:size]
+        stream.todo.append(Work(lambda: words.fill(value), [self.memory]))
 
 
 class Device:
@@ -71,10 +84,11 @@ class Device:
     compute_capability = "90"
     attributes: dict[str, int] = {}  # noqa: RUF012  as cupy
 
-    def __init__(self, number: int) -> None:
-        pass
+    def __init__(self, owner: FakeCupy) -> None:
+        self.owner = owner
 
     def __enter__(self) -> Device:
+        self.owner.calls += 1
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -82,37 +96,48 @@ class Device:
 
 
 class Stream:
-    """A stream, whose work is done at once."""
+    """A stream, whose work is done when it is waited for."""
 
     def __init__(self, owner: FakeCupy) -> None:
         self.owner = owner
+        self.todo: deque[Work] = deque()
 
     def __enter__(self) -> Stream:
+        self.owner.entered.append(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        pass
+        self.owner.entered.pop()
 
     def synchronize(self) -> None:
         self.owner.check()
+        while self.todo:
+            self.todo[0].do()
+            self.todo.popleft()
 
 
 class Event:
     """A mark in a stream."""
 
     def record(self, stream: Stream) -> None:
+        self.stream = stream
+        stream.todo.append(Work(self.mark))
+
+    def mark(self) -> None:
         self.time = time.perf_counter()
 
     def synchronize(self) -> None:
-        pass
+        self.stream.synchronize()
 
 
 class FakeCupy(types.ModuleType):
     """One device.
 
-    whole: [byte] of memory, at most in use. free: what memGetInfo says. launches: the runs of each. events: launches
+    whole: [byte] of memory, at most in use; refused: how often it did not suffice. free: what memGetInfo says; pooled:
+    what cupy's pool says. launches: the runs of each. events: launches
     by name and copies, in order. grids: blocks and cases of the launches of several cases. failing: a launch of a run
-    with this number fails, and so does everything after it where `sticky`. streams: how many there are.
+    with this number fails, and so does everything after it where `sticky`. streams: all of them. calls: how often the
+    device was asked for anything. early: memory that became free while a stream still needed it.
     """
 
     def __init__(
@@ -122,7 +147,10 @@ class FakeCupy(types.ModuleType):
         self.several, self.modules = several, 0
         self.grids: list[tuple[int, ...]] = []
         self.whole = self.free = 1 << 40
-        self.used = self.streams = 0
+        self.used = self.calls = self.refused = self.pooled = 0
+        self.streams: list[Stream] = []
+        self.early: list[str] = []
+        self.lock, self._own = threading.RLock(), threading.local()
         self.launches: list[int] = []
         self.events: list[str] = []
         self.failing: int | None = None
@@ -131,36 +159,66 @@ class FakeCupy(types.ModuleType):
         runtime = types.SimpleNamespace(
             getDeviceCount=lambda: devices,
             driverGetVersion=lambda: driver,
-            memGetInfo=lambda: (self.free, self.free),
+            memGetInfo=self.memory_info,
             getDeviceProperties=lambda device: {"name": b"Fake", "totalGlobalMem": 1 << 34},
             deviceSynchronize=self.check,
         )
         self.cuda = types.SimpleNamespace(
-            runtime=runtime, Device=Device, Stream=self.make_stream, Event=Event,
+            runtime=runtime, Device=lambda number: Device(self), Stream=self.make_stream, Event=Event,
             get_elapsed_time=lambda begun, ended: 1e3 * (ended.time - begun.time),
         )  # fmt: skip
 
     def make_stream(self, non_blocking: bool) -> Stream:
         assert non_blocking
-        self.streams += 1
-        return Stream(self)
+        self.check()
+        with self.lock:
+            self.streams.append(Stream(self))
+            return self.streams[-1]
+
+    @property
+    def entered(self) -> list[Stream]:
+        """The streams that this thread has entered."""
+        if not hasattr(self._own, "entered"):
+            self._own.entered = []
+        found: list[Stream] = self._own.entered
+        return found
+
+    @property
+    def current(self) -> Stream:
+        """That of this thread's next call."""
+        return self.entered[-1]
+
+    def freed(self, array: Array) -> None:
+        """Its memory is another's from here on, whatever a stream still does with it."""
+        with self.lock:
+            self.used -= array.held
+            waiting = [work for stream in self.streams for work in tuple(stream.todo)]
+            if not self.lost and any(array.memory is one for work in waiting for one in work.memory):
+                self.early.append(f"{array.held} bytes")
 
     def check(self) -> None:
         """Fail as every call does after a sticky error."""
+        self.calls += 1
         if self.lost:
             raise RuntimeFailure("cudaErrorIllegalAddress: an illegal memory access was encountered")
+
+    def memory_info(self) -> tuple[int, int]:
+        """Free and whole memory."""
+        self.check()
+        return self.free, self.free
 
     def empty(self, count: int, dtype: type) -> Array:
         """Device memory, within the bounds; of any content."""
         self.check()
         size = count * np.dtype(dtype).itemsize
         if self.used + size > self.whole:
+            self.refused += 1
             raise OutOfMemoryError("Out of memory allocating")
         return Array(np.full(size, 0xAB, np.uint8).view(dtype), self, size)
 
     def get_default_memory_pool(self) -> types.SimpleNamespace:
         """The pool that the backend empties when memory runs out."""
-        return types.SimpleNamespace(free_all_blocks=lambda: None, free_bytes=lambda: 0)
+        return types.SimpleNamespace(free_all_blocks=lambda: None, free_bytes=lambda: self.pooled)
 
     def RawModule(self, path: str) -> types.SimpleNamespace:
         """The kernels given at the start, whatever the path holds; each later one is the module of several cases."""
@@ -190,7 +248,8 @@ class FakeCupy(types.ModuleType):
             words = [
                 a.words.ctypes.data.to_bytes(8, "little") if isinstance(a, Array) else a.tobytes() for a in arguments
             ]
-            kernels.launch(name, grid[0], block[0], words, *grid[1:])
+            used = [a.memory for a in arguments if isinstance(a, Array)]
+            self.current.todo.append(Work(lambda: kernels.launch(name, grid[0], block[0], words, *grid[1:]), used))
 
         return launch
 
@@ -200,45 +259,55 @@ class CpuKernels:
 
     def __init__(self) -> None:
         self.cpu, self.record = CpuBackend(), load_schema().record_dtype(4)
-        self.words = self.record.itemsize // 4
+        self.words, self.cases = self.record.itemsize // 4, gpu.cases(self.cpu.params_bytes)
 
     def launch(self, name: str, grid: int, block: int, arguments: Sequence[bytes], rows: int = 1) -> None:
         """As `PtxModule.launch`."""
-        getattr(self, name)(*arguments)
+        getattr(self, "several" if len(arguments) == 4 and name == "descend" else name)(*arguments)
 
     def descend(self, params: bytes, seed: bytes, first: bytes, count: bytes, columns: bytes) -> None:
-        records = self.cpu.run(params, number(seed), number(first), number(count))
-        memory(columns, np.uint32, self.words * len(records))[:] = (
-            records.view(np.uint32).reshape(-1, self.words).T.reshape(-1)
-        )
+        self.columns(columns, number(count))[:] = self.flown(params, number(seed), number(first), number(count))
+
+    def several(self, cases: bytes, seed: bytes, count: bytes, columns: bytes) -> None:
+        """Each case that has runs."""
+        params, firsts, stops = np.frombuffer(cases, self.cases)[0]
+        starts, whole = (0, *stops[:-1]), self.columns(columns, number(count))
+        for params_, first, start, stop in zip(params, firsts, starts, stops, strict=True):
+            if start < stop:
+                whole[:, start:stop] = self.flown(params_.tobytes(), number(seed), int(first), int(stop - start))
+
+    def flown(self, *given: Any) -> np.ndarray[Any, Any]:
+        return self.cpu.run(*given).view(np.uint32).reshape(-1, self.words).T
 
     def gather(self, columns: bytes, stride: bytes, count: bytes, rows: bytes) -> None:
-        assert stride == count
-        size = self.words * number(count)
-        memory(rows, np.uint32, size)[:] = self.rows(columns, number(count)).reshape(-1)
+        memory(rows, np.uint32, self.words * number(count))[:] = self.rows(columns, stride, count).reshape(-1)
 
-    def rows(self, columns: bytes, count: int) -> np.ndarray[Any, Any]:
-        return np.ascontiguousarray(memory(columns, np.uint32, self.words * count).reshape(self.words, count).T)
+    def columns(self, columns: bytes, count: int, stride: int = 0) -> np.ndarray[Any, Any]:
+        """Word and run of `count` runs of a launch of `stride`."""
+        given = memory(columns, np.uint32, (self.words - 1) * (stride or count) + count)
+        return np.lib.stride_tricks.as_strided(given, (self.words, count), (4 * (stride or count), 4))
+
+    def rows(self, columns: bytes, stride: bytes, count: bytes) -> np.ndarray[Any, Any]:
+        return np.ascontiguousarray(self.columns(columns, number(count), number(stride)).T)
 
     def tally(self, *given: bytes) -> None:
         """The histogram is left as the kernel leaves it: the library empties it."""
         _, columns, stride, count, sums, histogram, bins = given
-        assert stride == count
-        rows, most = self.rows(columns, number(count)), most_occupied(number(count))
+        rows, most = self.rows(columns, stride, count), most_occupied(number(count))
         counts, landed = np.empty(most, np.uint64), np.empty(len(rows), np.uint8)
         places = (number(one) for one in (sums, histogram, bins))
         blocks = plan().ctypes.data, rows.ctypes.data, len(rows), *places, counts.ctypes.data, landed.ctypes.data
         _summing().mcr_tally(*blocks)
         occupied = int(memory(sums, SUMS, 1)["occupied"][0])
-        memory(histogram, np.uint64, BARS)[memory(bins, np.uint32, occupied)] = counts[:occupied]
+        memory(histogram, np.uint64, bars())[memory(bins, np.uint32, occupied)] = counts[:occupied]
 
     def sift(self, sums: bytes, histogram: bytes, bins: bytes, counts: bytes) -> None:
         occupied = int(memory(sums, SUMS, 1)["occupied"][0])
-        found = memory(histogram, np.uint64, BARS)[memory(bins, np.uint32, occupied)]
+        found = memory(histogram, np.uint64, bars())[memory(bins, np.uint32, occupied)]
         memory(counts, np.uint64, occupied)[:] = found
 
     def landings(self, _: bytes, columns: bytes, stride: bytes, count: bytes, landed: bytes) -> None:
-        success = self.rows(columns, number(count))[:, plan()["outcome"][0]] == plan()["success"][0]
+        success = self.rows(columns, stride, count)[:, plan()["outcome"][0]] == plan()["success"][0]
         bits = np.packbits(success, bitorder="little")
         memory(landed, np.uint8, len(bits))[:] = bits
 

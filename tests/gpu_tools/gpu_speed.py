@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOP = ROOT / "tests/claims/flop.json"  # of a descent, by mission
 SEED = 20261122
 REPEATS = 3
+SMALL = 200  # [run] of a small case
 BLOCKS = (2, 3, 4)  # of 128 threads on a multiprocessor: at most 255, 168 and 128 registers
-LANES = {80: 64}  # [] single-precision lanes of a multiprocessor by compute capability; all later ones have 128
+LANES = {70: 64, 75: 64, 80: 64}  # [] single-precision lanes of a multiprocessor by compute capability, else 128
 
 
 def peak(backend: gpu.GpuBackend) -> float | None:
@@ -76,7 +77,7 @@ def speed(backend: gpu.GpuBackend, name: str, params: bytes, count: int) -> dict
 def bundles(backend: gpu.GpuBackend, params: bytes, most: int) -> list[dict[str, Any]]:
     """A large batch and many small cases: rates, and whether their sums are those of the records."""
     found = []
-    for count, runs in ((1, most), *((count, 200) for count in (1, 32, 256) if 200 * count <= most)):
+    for count, runs in ((1, most), *((count, SMALL) for count in (1, 32, 256) if SMALL * count <= most)):
         pieces = [Piece(params, 1000 * place, runs) for place in range(count)]
         begun = time.perf_counter()
         summed = backend.sums(pieces, SEED, "none")
@@ -116,7 +117,7 @@ def starts(params: bytes) -> dict[str, Any]:
 
 
 def end_to_end(name: str, runs: int) -> dict[str, Any]:
-    """A campaign through dask to its dataset, in this process, twice: the second finds everything imported."""
+    """A campaign through dask to its dataset, twice: each starts a worker process, so that both pay for its imports."""
     try:
         import mcrisk
     except ImportError as error:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import ptx_executor
 
-from mcrisk.backends import nvrtc, ondemand
+from mcrisk.backends import Piece, gpu, nvrtc, ondemand
 from mcrisk.native import config_folder, kernel_digest, kernel_folder
 from mcrisk.schema import load_schema
-from mcrisk.sums import BARS, SUMS, most_occupied, plan, tally_of
+from mcrisk.sums import SUMS, bars, most_occupied, plan, tally_of
 from mcrisk.tally import Tally
 
 Records = np.ndarray[Any, np.dtype[Any]]
@@ -65,12 +65,38 @@ class Workshop:
 
         return fly
 
-    def shim(self, command: Sequence[str], options: Sequence[str] = ("-O2",)) -> Fly:
+    def shim_program(self, command: Sequence[str], options: Sequence[str]) -> Path:
         """kernels/descend.cu as C++ through shim.h, as a program of its own so that sanitizers can be in it."""
         flags = ["-std=c++17", "-ffp-contract=off", "-fno-math-errno", *self.params_options, *options]
         line = [*command, *flags, f"-I{TOOLS}", f"-I{kernel_folder()}", str(TOOLS / "shim_main.cpp")]
         texts = [(TOOLS / name).read_text() for name in ("shim.h", "shim_main.cpp")]
-        program = self._made(line, "shim", kernel_digest(), *texts)
+        return self._made(line, "shim", kernel_digest(), *texts)
+
+    def shim_sums(
+        self, command: Sequence[str], options: Sequence[str]
+    ) -> Callable[[Records, int], tuple[Tally, bytes]]:
+        """Its kernels that sum: a function (records, first) -> tally and landing bits."""
+        program = self.shim_program(command, options)
+        names = [self.folder / f"{name}-{os.getpid()}" for name in ("plan", "records", "sums")]
+
+        def summed(records: Records, first: int) -> tuple[Tally, bytes]:
+            for name, data in zip(names, (plan(), records), strict=False):
+                name.write_bytes(data.tobytes())
+            done = subprocess.run([program, *names], capture_output=True, text=True, check=False)
+            assert done.returncode == 0 and not done.stderr, done.stderr
+            data, most = names[-1].read_bytes(), most_occupied(len(records))
+            sums = np.frombuffer(data, SUMS, 1)
+            occupied, place = int(sums["occupied"][0]), SUMS.itemsize
+            counts = np.frombuffer(data, np.uint64, occupied, place)
+            bins = np.frombuffer(data, np.uint32, occupied, place + 8 * most)
+            landed = data[place + 12 * most :][: -(-len(records) // 8)]
+            return tally_of(sums, bins, counts, first, len(records)), landed
+
+        return summed
+
+    def shim(self, command: Sequence[str], options: Sequence[str] = ("-O2",)) -> Fly:
+        """The runs of that program."""
+        program = self.shim_program(command, options)
         given, written = self.folder / f"params-{os.getpid()}", self.folder / f"records-{os.getpid()}"
 
         def fly(params: bytes, seed: int, first: int, count: int) -> Records:
@@ -100,11 +126,29 @@ class Workshop:
 
         return fly
 
+    def ptx_of_several(self, architecture: str = "compute_90") -> Callable[[Sequence[Piece], int], list[Records]]:
+        """The PTX of the kernel that flies several cases in one grid: a function (pieces, seed) -> records of each."""
+        module = self.ptx_module(self.ptx_text(architecture, several=True))
+
+        def fly(pieces: Sequence[Piece], seed: int) -> list[Records]:
+            cases, words = np.zeros(1, gpu.cases(len(pieces[0].params))), self.record.itemsize // 4
+            for k, piece in enumerate(pieces):
+                cases["params"][0, k], cases["first"][0, k] = np.frombuffer(piece.params, np.uint32), piece.first
+            counts = [piece.count for piece in pieces]
+            cases["stop"][0, : len(counts)] = stops = np.cumsum(counts)
+            columns, runs = np.zeros(sum(counts) * words, np.uint32), sum(counts).to_bytes(4, "little")
+            arguments = [seed.to_bytes(8, "little"), runs, columns.ctypes.data.to_bytes(8, "little")]
+            module.launch("descend", -(-max(counts) // 4), 4, [cases.tobytes(), *arguments], len(counts))
+            records = np.ascontiguousarray(columns.reshape(words, -1).T).view(self.record).reshape(-1)
+            return np.split(records, stops[:-1])
+
+        return fly
+
     def summed(self, module: ptx_executor.PtxModule, records: Records, first: int) -> tuple[Tally, Records]:
         """Tally and landing bits of records by the kernels of a PTX module, one thread after the other."""
         count = len(records)
         columns = np.ascontiguousarray(records.view(np.uint32).reshape(count, -1).T)
-        sums, histogram = np.zeros(1, SUMS), np.zeros(BARS, np.uint64)
+        sums, histogram = np.zeros(1, SUMS), np.zeros(bars(), np.uint64)
         bins, counts = np.empty(most_occupied(count), np.uint32), np.empty(most_occupied(count), np.uint64)
         landed = np.zeros(-(-count // 32), np.uint32)
         places = {id(one): one.ctypes.data.to_bytes(8, "little") for one in (columns, sums, histogram, bins, counts)}
@@ -118,12 +162,13 @@ class Workshop:
         tally = tally_of(sums, bins[:occupied], counts[:occupied], first, count)
         return tally, landed.view(np.uint8)[: -(-count // 8)]
 
-    def ptx_text(self, architecture: str) -> str:
-        """The PTX of kernels/descend.cu for a virtual architecture."""
-        options = nvrtc.load().options(architecture, self.params_options)
+    def ptx_text(self, architecture: str, several: bool = False) -> str:
+        """The PTX of kernels/descend.cu for a virtual architecture; `several`: of the kernel of several cases."""
+        given = gpu.several_options(load_schema().params_bytes(4)) if several else self.params_options
+        options = nvrtc.load().options(architecture, given)
         path = self.folder / f"{nvrtc.digest_of((self.source.digest, *options))[:16]}.ptx"
         if not path.is_file():
-            program = nvrtc.load().compile(self.source, architecture, self.params_options)
+            program = nvrtc.load().compile(self.source, architecture, given)
             nvrtc.write_atomically(path, program.ptx.encode())
         return path.read_text()
 

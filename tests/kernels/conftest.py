@@ -9,11 +9,14 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 HEADERS = pathlib.Path(__file__).parents[2] / "kernels" / "mcrisk"
 COMPILERS = {"g++": ["g++"], "clang++": ["clang++", *(f"clang++-{version}" for version in range(24, 14, -1))]}
@@ -238,3 +241,9 @@ def _included_texts(source: str) -> list[str]:
                 texts[name] = (HEADERS / name).read_text()
                 pending.append(texts[name])
     return [text for _, text in sorted(texts.items())]
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    """The same numbers for every test."""
+    return np.random.default_rng(20261122)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sass
 
-from mcrisk.backends import nvrtc
+from mcrisk.backends import gpu, nvrtc
 from mcrisk.errors import InfrastructureError
 from mcrisk.native import kernel_folder
 from mcrisk.schema import load_schema
@@ -55,18 +55,24 @@ OTHERS = [pytest.param(one, marks=pytest.mark.slow) for one in ARCHITECTURES if 
 @pytest.mark.parametrize("architecture", ["sm_90", *OTHERS])
 def test_the_kernel_of_several_cases_fits_them_too(architecture):
     """No spill, and no lower occupancy, for Params that are found by the place of the case."""
-    usage = nvrtc.load().compile(nvrtc.read_source(kernel_folder()), architecture, [*options(), "-DMCR_SEVERAL"]).usage
+    several = gpu.several_options(load_schema().params_bytes(4))
+    usage = nvrtc.load().compile(nvrtc.read_source(kernel_folder()), architecture, several).usage
 
     assert usage is not None and usage.registers <= REGISTERS_MAX
     assert usage.spill_stores == 0
     assert usage.spill_loads == 0
 
 
-def test_the_loop_over_ticks_has_no_more_instructions_than_recorded(built):
-    """In the SASS of every architecture, within 5 %: the model does not become dearer on a GPU unnoticed."""
+@pytest.fixture
+def loops(built):
+    """The instructions of the loop over ticks, in the SASS of every architecture."""
     if sass.disassembler() is None:
         pytest.skip("nvdisasm is not installed")
-    loops = {architecture: sass.loop_of(sass.listing(cubin)) for architecture, (cubin, _) in built.items()}
+    return {architecture: sass.loop_of(sass.listing(cubin)) for architecture, (cubin, _) in built.items()}
+
+
+def test_the_loop_over_ticks_has_no_more_instructions_than_recorded(loops):
+    """On every architecture, within 5 %: the model does not become dearer on a GPU unnoticed."""
     found = {architecture: len(loop) for architecture, loop in loops.items()}
     if os.environ.get("MCRISK_SASS") == "write":
         version = ".".join(map(str, nvrtc.load().version))
@@ -90,6 +96,14 @@ def test_a_wrong_layout_fails_the_build_in_words():
     """The static_assert closes the loop between the schema reader and the compiler."""
     with pytest.raises(InfrastructureError, match=r"layout of Params differs from what schema\.py read"):
         nvrtc.load().compile(nvrtc.read_source(kernel_folder()), "compute_90", ["-DMCR_PARAMS_BYTES=4"])
+
+
+def test_more_cases_than_a_kernel_takes_fail_the_build_in_words():
+    """32 764 bytes of arguments."""
+    size = load_schema().params_bytes(4)
+    with pytest.raises(InfrastructureError, match="more cases than the arguments of a kernel hold"):
+        several = [*options(), f"-DMCR_SEVERAL={32_764 // size + 1}"]
+        nvrtc.load().compile(nvrtc.read_source(kernel_folder()), "compute_90", several)
 
 
 def test_any_change_of_a_header_is_a_new_kernel(tmp_path, monkeypatch):

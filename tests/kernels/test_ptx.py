@@ -9,6 +9,7 @@ import pytest
 from ptx_executor import PtxError, PtxModule, Translator
 from workshop import Workshop, difference, missions, nasty
 
+from mcrisk.backends import Piece
 from mcrisk.backends.cpu import CpuBackend, sums_of
 
 HEAD = """
@@ -177,3 +178,13 @@ def test_the_ptx_gives_the_bits_of_the_cpu(workshop: Workshop):
         params = missions()[name]
 
         assert difference(cpu.run(params, 7, (1 << 32) - 3, 6), fly(params, 7, (1 << 32) - 3, 6)) == "", name
+
+
+def test_the_ptx_of_several_cases_gives_the_bits_of_the_cpu(workshop: Workshop):
+    """The real descent with Params found by the place of the case: missions beside each other, of 1 to 3 runs."""
+    names = ("hakuto_r_m2", "generic_small", "blue_ghost_m1")
+    pieces = [Piece(missions()[name], (1 << 32) - 1 - k, 1 + k) for k, name in enumerate(names)]
+    found = workshop.ptx_of_several()(pieces, 7)
+
+    for name, piece, records in zip(names, pieces, found, strict=True):
+        assert difference(CpuBackend().run(piece.params, 7, piece.first, piece.count), records) == "", name

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from workshop import SANITIZE, Workshop, difference, missions, poison_count, poisoned
+from workshop import SANITIZE, Workshop, difference, missions, nasty, poison_count, poisoned
 
 from mcrisk.backends import build
-from mcrisk.backends.cpu import CpuBackend
+from mcrisk.backends.cpu import CpuBackend, sums_of
 
 
 @pytest.mark.slow
@@ -31,3 +31,16 @@ def test_wrong_numbers_in_a_mission_are_no_undefined_behaviour(workshop: Worksho
         block = poisoned(params, int(number))
 
         assert difference(cpu.run(block, 3, 0, 2), fly(block, 3, 0, 2)) == "", f"poison {number}"
+
+
+@pytest.mark.slow
+def test_the_gpu_entry_sums_cleanly_and_like_the_cpu(workshop: Workshop):
+    """Ordinary values, any bits and the ends of the number line, at the end of a launch."""
+    summed = workshop.shim_sums(next(iter(build.compilers().values())), SANITIZE)
+    for runs in (1, 31, 33, 1000):
+        records = nasty(runs, runs)
+        tally, landed = summed(records, 5)
+        expected, bits = sums_of(records, 5)
+
+        assert expected == tally, runs
+        assert bits.tobytes() == landed

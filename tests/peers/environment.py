@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 __all__ = ["made"]
@@ -26,31 +26,48 @@ GPU_PEERS = {
 }
 
 
-def made(gpu: bool, tell: Callable[[str], None]) -> Path:
-    """The interpreter of the peers' environment with everything in it that can be installed; `tell` hears the rest."""
+def made(gpu: bool, tell: Callable[[str], None], wanted: Collection[str] | None = None) -> Path:
+    """The interpreter of the peers' environment with everything in it that can be installed; `tell` hears the rest.
+
+    wanted: distributions that will be used, by default all of them; gpu: with all that a GPU takes.
+    """
     folder = Path(os.environ.get("MCRISK_PEERS_VENV") or ROOT / ".venv-peers")
     python = folder / "bin" / "python"
     uv = shutil.which("uv")
-    if not python.exists():
-        tell(f"making {folder.name} (first call)")
+    if not _is_ours(python):
+        tell(f"making {folder.name} (first call, or for another Python)")
+        if (folder / "pyvenv.cfg").exists():
+            shutil.rmtree(folder)
         base = getattr(sys, "_base_executable", sys.executable)
-        line = [uv, "venv", "--quiet", "--python", base, str(folder)] if uv else [base, "-m", "venv", str(folder)]
-        subprocess.run(line, check=True, stdout=sys.stderr)
+        line = [uv, "venv", "--quiet", "--python", base] if uv else [base, "-m", "venv", "--without-pip"]
+        subprocess.run([*line, str(folder)], check=True, stdout=sys.stderr)
     place = _asked(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
     beside = sysconfig.get_path("purelib")
     (Path(place) / "mcrisk_beside.pth").write_text(f"import site; site.addsitedir({beside!r})\n")
-    peers = PEERS | (GPU_PEERS if gpu else {})
-    for wanted in _absent(python, peers):
-        tell(f"installing {wanted}")
-        pip = (
-            [uv, "pip", "install", "--quiet", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
-        )
-        quiet = [] if uv else ["--quiet", "--disable-pip-version-check"]
-        done = subprocess.run([*pip, *quiet, wanted], capture_output=True, text=True, check=False)
+    peers = {name: module for name, module in PEERS.items() if wanted is None or name in wanted}
+    peers |= GPU_PEERS if gpu else {}
+    for one in _absent(python, peers):
+        tell(f"installing {one}")
+        if uv:
+            pip = [uv, "pip", "install", "--quiet", "--python", str(python)]
+        else:
+            quiet = ["--quiet", "--disable-pip-version-check"]
+            pip = [sys.executable, "-m", "pip", "--python", str(python), "install", *quiet]
+        done = subprocess.run([*pip, one], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             reasons = [line for line in done.stderr.splitlines() if line.startswith(("ERROR", "error", "  ×"))]
-            tell(f"{wanted} left out: it cannot be installed here ({reasons[-1] if reasons else 'pip failed'})")
+            tell(f"{one} left out: it cannot be installed here ({reasons[-1] if reasons else 'pip failed'})")
     return python
+
+
+def _is_ours(python: Path) -> bool:
+    """Whether an interpreter is there and takes the packages of this one."""
+    line = [str(python), "-c", "import sys; print(sys.implementation.cache_tag)"]
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return done.stdout.strip() == sys.implementation.cache_tag
 
 
 def _absent(python: Path, peers: dict[str, str]) -> list[str]:

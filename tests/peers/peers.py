@@ -15,6 +15,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from mcrisk import bench, pages
 HERE = Path(__file__).parent
 TIMES = (60, 300, 600)  # [s] of the arc at which agreement is shown
 EVERY = 60  # [s] between rows of the stored table
+TAIL = 500  # characters told of what a tool said before it ended
 Flown = dict[str, dict[str, float]]  # runs, processor and wall time [s] of a way and of those it is compared with
 BESIDE = {"ratio_to_mcrisk": "arcs", "ratio_to_mcrisk_campaign": "campaigns"}
 HEADER = ("work", "tool", "how", "runs/s", "mcrisk is faster by", "goal", "position off by")
@@ -39,8 +41,10 @@ class Worker:
     def __init__(self, python: Path, name: str) -> None:
         self.name, self.way = name, tools.WAYS[name]
         line = [str(python), "-P", str(HERE / "worker.py"), name, "gpu" if self.way.gpu else "cpu"]
+        # No pipe: a tool that says much would wait for a reader.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed with the worker
         self._process = subprocess.Popen(
-            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True, bufsize=1
         )
         self.facts: dict[str, Any] = self._answer()
         self.missing: str = self.facts.get("missing", "")
@@ -48,13 +52,22 @@ class Worker:
     def fly(self, seconds: float) -> dict[str, float]:
         """Fly for about so long: runs, processor time and wall time [s]."""
         assert self._process.stdin is not None
-        print(max(round(seconds / self.facts["once"]), 1), file=self._process.stdin, flush=True)
-        return self._answer()
+        with contextlib.suppress(OSError):  # it ended, which its answer tells
+            print(max(round(seconds / self.facts["once"]), 1), file=self._process.stdin, flush=True)
+        answer = self._answer()
+        if "missing" in answer:
+            raise ChildProcessError(f"{self.name}: {answer['missing']}")
+        return answer
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        return json.loads(line) if line else {"missing": f"ended with {self._process.wait()}"}
+        if line:
+            return json.loads(line)  # type: ignore[no-any-return]
+        code = self._process.wait()
+        self._said.seek(0)
+        last = self._said.read()[-TAIL:].decode(errors="replace").strip()
+        return {"missing": f"ended with {code}{f': {last}' if last else ''}"}
 
     def close(self) -> None:
         """Let it end."""
@@ -62,6 +75,7 @@ class Worker:
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         self._process.wait()
+        self._said.close()
 
 
 def tell(text: str) -> None:
@@ -119,11 +133,11 @@ def line(worker: Worker, rounds: Sequence[Flown]) -> dict[str, Any]:
     facts["versions"] |= worker.facts["versions"]
     if way.gpu:
         facts["device"] = card()
-    errors = {key: bench._rounded(value) for key, value in worker.facts.items() if "_error_" in key}
+    errors = {key: bench.rounded(value) for key, value in worker.facts.items() if "_error_" in key}
     share = min(flown[name]["cpu"] / flown[name]["wall"] for flown in rounds)
     return {
         "peer": worker.name, "tool": way.title, "work": way.work, "how": worker.facts["how"], "goal": way.goal,
-        **bench._medians(figures), **errors, "core_share": bench._rounded(share), **facts,
+        **bench.medians(figures), **errors, "core_share": bench.rounded(share), **facts,
     }  # fmt: skip
 
 
@@ -150,10 +164,10 @@ def agreement(python: Path) -> list[dict[str, Any]]:
             lines.append(
                 {
                     "agreement": facts, "build": library.build, "step_s": 0.1 / steps, "time_s": time,
-                    "position_m": bench._rounded(off["position"][place]),
-                    "velocity_m_s": bench._rounded(off["velocity"][place]),
-                    "attitude_rad": bench._rounded(off["attitude"][place]),
-                    "mass_kg": bench._rounded(off["mass"][place]),
+                    "position_m": bench.rounded(off["position"][place]),
+                    "velocity_m_s": bench.rounded(off["velocity"][place]),
+                    "attitude_rad": bench.rounded(off["attitude"][place]),
+                    "mass_kg": bench.rounded(off["mass"][place]),
                 }
             )  # fmt: skip
     return lines
@@ -186,7 +200,7 @@ def store(python: Path) -> None:
 
 
 def markdown(lines: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]], command: str) -> str:
-    """The block of the README."""
+    """The block of README.md beside this file."""
     one = lines[0]
     versions = dict(pair for each in lines for pair in each["versions"].items())
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -194,7 +208,9 @@ def markdown(lines: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]], 
     text = (
         f"One core of {one['device']}, {one['date']}, by `{command}`; {told}, kernels {one['kernel_digest'][:8]}. "
         f"Median (least to greatest) of {one['rounds']} interleaved rounds in processor time; the core was ours for "
-        f"{share:.0f} % of the time. `position off by` is the distance from Basilisk after 600 s."
+        f"{share:.0f} % of the time. `position off by` is the distance from Basilisk after 600 s. `goal` is how "
+        "many times faster mcrisk aims to be, missed where the ratio is lower. A row `beside its arcs` compares a "
+        "tool's campaign with this arc flown by mcrisk instead of mcrisk's campaign: the same physics in both."
     )
     cards = sorted({each["device"] for each in lines if on_gpu(each)})
     text += f" Rows with GPU: {', '.join(cards)}, in wall time." if cards else ""
@@ -244,25 +260,40 @@ def digits(value: float) -> str:
     return f"{float(f'{value:.3g}'):,g}".replace(",", " ")
 
 
+def chosen(only: Sequence[str] | None, gpu: bool) -> list[str]:
+    """The ways that fly: all, or these and the ways of mcrisk that they are compared with.
+
+    >>> chosen(["numpy"], gpu=True)
+    ['mcrisk', 'numpy']
+    """
+    rivals = {rival for name in only or () for rival in tools.WAYS[name].rivals}
+    names = [name for name, way in tools.WAYS.items() if gpu or not way.gpu]
+    return [name for name in names if not only or name in rivals or name in only]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench peers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=2.0, help="spent on each tool in each round")
-    parser.add_argument("--only", nargs="+", choices=list(tools.WAYS), help="these ways alone, and mcrisk")
-    parser.add_argument("--write", type=Path, help="put the tables into this page, between its peers marks")
+    only = f"these and mcrisk alone: {', '.join(tools.WAYS)}; to install all of them takes 1.2 GB"
+    parser = argparse.ArgumentParser(prog="scripts/bench peers", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="in which all fly in turn (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="spent on each tool in each round (%(default)s)")
+    parser.add_argument("--only", nargs="+", choices=list(tools.WAYS), metavar="NAME", help=only)
+    parser.add_argument(
+        "--write", type=Path, nargs="?", const=HERE / "README.md", metavar="PAGE.md",
+        help="put the tables into this page, between its peers marks (tests/peers/README.md)",
+    )  # fmt: skip
     parser.add_argument("--store", action="store_true", help="write Basilisk's states anew to the table of the tests")
     options = parser.parse_args()
     gpu = shutil.which("nvidia-smi") is not None
-    python = environment.made(gpu, tell)
+    if not gpu:
+        tell("no GPU found (nvidia-smi): the ways on a GPU are left out")
+    names = chosen(options.only, gpu)
+    ways = [tools.WAYS[name] for name in names]
+    python = environment.made(
+        any(way.gpu for way in ways), tell, {"bsk"} if options.store else {one for way in ways for one in way.packages}
+    )
     if options.store:
         store(python)
         return
-    names = [name for name, way in tools.WAYS.items() if gpu or not way.gpu]
-    if not gpu:
-        tell("no GPU found (nvidia-smi): the ways on a GPU are left out")
-    if options.only:
-        rivals = {rival for name in options.only for rival in tools.WAYS[name].rivals}
-        names = [name for name in names if name in rivals or name in options.only]
     agreed = agreement(python)
     for each in agreed:
         print(json.dumps(each), flush=True)
@@ -271,7 +302,7 @@ def main() -> None:
     for each in lines:
         print(json.dumps(each), flush=True)
     if options.write:
-        pages.write_block(options.write, "peers", markdown(lines, agreed, "scripts/bench peers --write README.md"))
+        pages.write_block(options.write, "peers", markdown(lines, agreed, "scripts/bench peers --write"))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 The tools that `bench peers` installs into an environment of their own are skipped where they are not installed.
 """
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -139,26 +138,68 @@ def test_every_array_tool_flies_the_same_work(monkeypatch, tool, work):
     assert arc.difference(ends, expected)["position"][0] < (2.0 if work == "equations" else 2e-3)
 
 
-def test_a_tool_that_is_not_there_is_told_and_left_out():
-    """A worker answers why it cannot fly, and ends."""
-    if "torch" in sys.modules:
-        pytest.skip("PyTorch is there")
+def test_a_tool_that_is_not_there_is_told_and_left_out(tmp_path, monkeypatch):
+    """A worker answers why it cannot fly, and ends; this cupy can be imported nowhere."""
+    (tmp_path / "cupy.py").write_text("raise ImportError('not here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     worker = peers.Worker(Path(sys.executable), "cupy")
     worker.close()
 
-    assert worker.missing
+    assert worker.missing == "ImportError: not here"
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_tool_may_say_much_and_what_it_said_last_is_told_when_it_ends(tmp_path, monkeypatch, ends):
+    """A megabyte, sixteen times what a pipe holds."""
+    end = "sys.exit('out of luck')" if ends else "print('{\"once\": 1}', flush=True)"
+    (tmp_path / "worker.py").write_text(f"import sys\nsys.stderr.write('x' * 2**20)\n{end}\n")
+    monkeypatch.setattr(peers, "HERE", tmp_path)
+    worker = peers.Worker(Path(sys.executable), "numpy")
+    if ends:
+        assert worker.missing.startswith("ended with 1: xxx") and worker.missing.endswith("out of luck")
+    else:
+        assert worker.facts == {"once": 1}
+        with pytest.raises(ChildProcessError, match="numpy: ended with 0: xxx"):
+            worker.fly(1.0)
+    worker.close()
+
+
+def test_the_best_way_is_not_chosen_by_two_calls(monkeypatch):
+    """A machine that others use slows two calls of the faster one down; many more fit into 0.2 s."""
+    times = {"slow": iter([0.011] * 99), "fast": iter([0.02, 0.02, *[0.01] * 99])}
+    monkeypatch.setattr(tools, "_time", lambda way: next(times[way()]))
+
+    assert tools.best({name: lambda name=name: name for name in times}, lambda _: 1.0) == "fast"
 
 
 def test_a_peer_that_cannot_be_installed_is_told_and_left_out(tmp_path, monkeypatch):
     """pip refuses a path that is not there; the environment is made all the same, and finds mcrisk."""
     monkeypatch.setenv("MCRISK_PEERS_VENV", str(tmp_path / "venv"))
     monkeypatch.setattr(environment, "PEERS", {str(tmp_path / "nothing"): "no_such_module"})
+    other = tmp_path / "venv/bin/python"
+    other.parent.mkdir(parents=True)
+    other.write_text("#!/bin/sh\necho cpython-27\n")  # of another Python: it is made anew
+    other.chmod(0o755)
+    (tmp_path / "venv/pyvenv.cfg").touch()
     told = []
 
     python = environment.made(False, told.append)
 
     assert [line for line in told if "nothing left out: it cannot be installed here" in line]
     assert environment._asked(python, "import mcrisk; print(mcrisk.__name__)") == "mcrisk"
+
+
+def test_only_what_the_chosen_ways_need_is_installed(tmp_path, monkeypatch):
+    """The chosen ones and mcrisk: NumPy is there already."""
+    monkeypatch.setenv("MCRISK_PEERS_VENV", str(tmp_path / "venv"))
+    told = []
+    monkeypatch.setattr(environment, "_absent", lambda python, wanted: told.extend(wanted) or [])
+    ways = [tools.WAYS[name] for name in peers.chosen(["numpy", "jax"], gpu=True)]
+
+    environment.made(any(way.gpu for way in ways), lambda text: None, {one for way in ways for one in way.packages})
+
+    assert told == ["jax"]
+    assert peers.chosen(None, gpu=True) == list(tools.WAYS)
 
 
 def test_the_page_shows_ratio_goal_and_distance():
@@ -177,8 +218,10 @@ def test_the_page_shows_ratio_goal_and_distance():
     ]
 
     text = peers.markdown(lines, agreed, "bench peers")
+    page = (peers.HERE / "README.md").read_text()
 
     assert "| model | mcrisk | tiles | 5 000 | - | - | 0.065 m |" in text
     assert "| model | JAX | tiles | 1 250 | 4 (3.9 to 4.1) | 8 | - |" in text
     assert "| g++ | 0.05 s | 60 mm, 0.1 mm/s |" in text
-    assert json.dumps(lines)
+    assert "missed where the ratio is lower" in text
+    assert text.partition("position off by")[2].partition("\n")[0] in page, "the page is as it is written"

@@ -26,7 +26,9 @@ def test_whole_numbers_of_numpy_are_whole_numbers(kind):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: mcrisk.run(MISSION, runs=16.0), "runs: expected a whole number, got 16.0"),
+        (lambda: mcrisk.run(MISSION, runs=16.5), "runs: expected a whole number, got 16.5"),
+        (lambda: mcrisk.run(MISSION, runs=float("inf")), "runs: expected a whole number, got inf"),
+        (lambda: mcrisk.load(3), "mission: expected a name, a path or a mission, got 3"),
         (lambda: mcrisk.run(MISSION, runs=True), "runs: expected a whole number, got True"),
         (lambda: mcrisk.run(MISSION, seed=np.array([7])), r"seed: expected a whole number, got array\(\[7\]\)"),
         (lambda: mcrisk.run(MISSION, seed=-1), r"seed: expected 0 \.\. 2\^64 - 1, got -1"),
@@ -45,6 +47,18 @@ def test_what_cannot_be_meant_is_refused_in_one_line(call, words):
         call()
 
     assert "\n" not in str(refusal.value)
+
+
+def test_runs_may_be_written_as_people_write_many():
+    """1e2 is a hundred."""
+    assert int(mcrisk.run(MISSION, runs=1e2).runs) == mcrisk.records(MISSION, runs=1e2).sizes["run"] == 100
+
+
+def test_a_mission_is_loaded_already():
+    """As functions take either."""
+    mission = mcrisk.load(MISSION).replace({"altimeter.range_max": "3 km"})
+
+    assert mcrisk.load(mission) is mission
 
 
 def test_the_greatest_seed_and_runs_beyond_32_bits_are_flown():

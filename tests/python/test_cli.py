@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from mcrisk import api, backends, cli, execute, native, results
+from mcrisk.commands import shared
 
 MISSION = "generic_small"
 
@@ -56,6 +57,7 @@ def test_run_prints_the_answer_on_stdout_and_its_choices_on_stderr(mcrisk):
     assert re.search(r"generic_small: \d+ of 64 runs land", out)
     assert "95 % confidence" in out
     assert "touchdown of" in out
+    assert not re.search(r" +$", out, re.MULTILINE)
     assert "64 runs, seed 0, backend cpu" in err
     assert "confidence 0.95, keep none" in err
 
@@ -97,6 +99,21 @@ def test_more_runs_of_the_same_campaign_are_flown(mcrisk):
 
     assert told["cases"][0]["runs"] == 32
     assert len(list(Path("mcrisk-runs").iterdir())) == 1
+
+
+def test_time_and_rate_are_those_of_the_runs_flown_last(mcrisk):
+    """Not of the runs that were there; and of none where none were flown."""
+    first = json.loads(mcrisk("run", MISSION, "--runs", "480", "--out", "results", "--json")[1])
+    _, out, _ = mcrisk("resume", "results", "--runs", "496")
+    told = json.loads(mcrisk("show", "results", "--json")[1])
+    Path("results/results.nc").unlink()
+    _, again, _ = mcrisk("resume", "results")
+
+    assert first["runs_new"] == 480
+    assert (told["cases"][0]["runs"], told["runs_new"]) == (496, 16)
+    assert told["runs_per_s"] == pytest.approx(16 / told["elapsed_s"])
+    assert re.search(r"496 runs, the last 16 of them in [\d.]+ s, [\d ]+ runs/s, cpu;", out)
+    assert "496 runs, cpu;" in again
 
 
 def test_a_changed_value_is_another_campaign(mcrisk):
@@ -182,6 +199,26 @@ def test_kept_records_of_fewer_runs_or_torn_ones_are_flown_again(mcrisk):
 
     assert flown("--runs", "64", "--keep", "all")
     assert netcdf.read(Path("results/all.nc")).sizes["run"] == 64
+
+
+def test_kept_files_hold_what_they_are_named_for_whatever_was_kept_before(mcrisk):
+    """Losses alone in losses.nc, though all records of the first runs are there; no file of fewer runs beside it."""
+    from mcrisk import netcdf
+
+    def run(*more):
+        assert mcrisk("run", MISSION, "--out", "results", *more)[0] == 0
+        return sorted(path.name for path in Path("results").glob("*.nc"))
+
+    hard = "--set", "limits.descent_rate=1 m/s"  # some are lost
+
+    assert run(*hard, "--runs", "32", "--keep", "all") == ["all.nc", "results.nc"]
+    assert run(*hard, "--runs", "64", "--keep", "losses") == ["losses.nc", "results.nc"]
+
+    losses, results = (netcdf.read(Path(f"results/{name}.nc")) for name in ("losses", "results"))
+    assert 0 < losses.sizes["run"] == 64 - int(results["success_count"]) < 64
+    assert "success" not in losses["outcome"].values
+    assert run(*hard, "--runs", "96", "--keep", "all") == ["all.nc", "results.nc"]
+    assert run(*hard, "--runs", "96", "--keep", "losses") == ["all.nc", "losses.nc", "results.nc"]
 
 
 def test_a_replayed_run_ends_as_it_did_in_the_campaign(mcrisk):
@@ -583,7 +620,7 @@ def test_the_documented_library_works_without_the_command_line(tmp_path):
 
 
 def test_examples_of_the_documentation_run():
-    for module in (cli, api):
+    for module in (cli, api, shared):
         assert doctest.testmod(module).failed == 0
 
 

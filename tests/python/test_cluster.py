@@ -157,7 +157,7 @@ def test_shipped_clusters_are_read(name):
 
 def test_a_class_that_is_not_installed_is_told_with_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask_cuda", None)
-    with pytest.raises(InfrastructureError, match=r"kind cuda needs dask-cuda.*; pip install dask-cuda"):
+    with pytest.raises(InfrastructureError, match=r"kind cuda needs dask-cuda.*; install dask-cuda.* for /"):
         read_cluster("cuda").make(print)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,11 +30,15 @@ def test_figures_are_ready_for_json(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (told["rounds"], told["runs"]) == (3, 1000)
 
 
-def test_each_step_runs_in_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once, without the round that warms up: so numpy's figure bears the compiling, and what is beyond it may be less."""
+def test_each_step_runs_in_a_fresh_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each notes its number; once, and modules are compiled already."""
     monkeypatch.setattr(coldstart, "WARM_UP", 0)
+    timed, notes = coldstart._timed, tmp_path / "numbers"
+    note = f"import os; open({str(notes)!r}, 'a').write(f'{{os.getpid()}} ')\n"
+    monkeypatch.setattr(coldstart, "_timed", lambda name, code, bytecode: timed(name, note + code, ""))
     told = coldstart.cold_start(1, runs=16, mission="generic_small")
 
+    assert len({os.getpid(), *map(int, notes.read_text().split())}) == 1 + len(coldstart.STEPS)
     assert list(told["steps"]) == ["numpy", "state", "fly", "dataset", "command"]
     assert all(told["steps"]["numpy"][kind]["least"] > 0 for kind in ("seconds", "processor_seconds"))
 

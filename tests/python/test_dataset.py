@@ -362,6 +362,14 @@ def test_the_ledger_shows_losses_by_outcome_and_cause_with_a_run_to_replay():
     assert f"mcrisk replay DIR --run {first}" in told
 
 
+def test_a_command_to_copy_is_one_line_in_a_narrow_terminal():
+    """A terminal wraps it by itself, without a line end in the copy."""
+    stream, folder = io.StringIO(), "mcrisk-runs/a_mission_with_a_rather_long_name_of_its_own-0123abcd"
+    ledger.show(answer(result()), Console(file=stream, width=80), folder=folder)
+
+    assert re.search(rf"^  see one of them: .* replay {folder} --run \d+$", stream.getvalue(), re.MULTILINE)
+
+
 def test_no_losses_are_shown_with_an_upper_bound():
     """Never 100 %, never zero risk."""
     told = printed(answer(result(landed=1.0)))

@@ -170,6 +170,29 @@ def test_more_than_six_pairs_are_a_table_of_one_line_each():
     assert "design 0 design 1 -5.0 -6.0 to -4.1 0 100 < 0.0001 b better" in lines
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_table_against_one_design_names_the_others_whole_and_that_one_once(width):
+    """By what differs between them; a mission without coordinates by its name."""
+    heights = [f"{k} m" for k in range(600, 608)]
+    coords = [{"altimeter.range_max": float(height.split()[0]), "guidance.law": "apollo"} for height in heights]
+    sweep = [design(f"altimeter.range_max {height}, guidance.law apollo", 1000, (100 * k, 100), 0, one)
+             for k, (height, one) in enumerate(zip(heights, coords, strict=True))]  # fmt: skip
+    plain = [design(f"a_mission_with_a_long_name_{k}", 1000, (100 * k, 100), 0) for k in range(9)]
+    for designs in (sweep, plain):
+        found = answer(compare(designs, RUNS, against=designs[0][0]))
+        console = Console(file=io.StringIO(), width=width)
+        show(found, console)
+        said = console.file.getvalue()
+
+        assert "…" not in said
+        assert said.count(designs[0][0]) == 1
+        assert "each interval for its pair alone" in " ".join(said.split())
+        lines = [line.split() for line in said.splitlines() if " to " in line and "%" not in line]
+        assert len(lines) == len(designs) - 1
+        if designs is sweep:
+            assert [" ".join(line[:3]) for line in lines] == [f"{height} apollo" for height in heights[1:]]
+
+
 def test_all_designs_can_be_compared_with_one(designs):
     more = [*designs, design("third", 1900, (0, 0), 0)]
     found = answer(compare(more, RUNS, against="as_flown"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import multiprocessing
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,12 +15,15 @@ import pytest
 
 from mcrisk.backends import AbstractBackend
 from mcrisk.campaign import Campaign, Case
+from mcrisk.cluster import Delivery
 from mcrisk.errors import InfrastructureError, LostDeviceError, MistakeError
-from mcrisk.execute import Dispatch, Hand, execute
+from mcrisk.execute import Batch, Dispatch, Hand, execute, foretell
+from mcrisk.flight import identity, lent
 from mcrisk.goal import RUNS_LIMIT, Goal
 from mcrisk.schema import load_schema
 from mcrisk.store import Store
 from mcrisk.tally import tally
+from mcrisk.threads import Threads
 
 SUCCESS = load_schema().enums["Outcome"]["success"]
 CAMPAIGN = Campaign("two", (Case("a", b"\x01"), Case("b", b"\x02")), seed=7, kernel_digest="0" * 64)
@@ -80,6 +86,29 @@ def test_every_run_is_flown_once_whatever_the_workers_and_batches(workers, batch
     assert found == expected
     assert found[0].ranges == ((0, 100),)
     assert sum(count for _, _, count in backend.calls) == 200
+
+
+def test_two_campaigns_at_once_may_share_a_backend():
+    """One ends while the other flies."""
+    one, other = (Campaign(case.name, (case,), 7, "0" * 64) for case in CAMPAIGN.cases)
+    begun, ended = threading.Event(), threading.Event()
+
+    class Shared(MadeUp):
+        def run(self, params, seed, first, count):
+            if params == b"\x01":
+                begun.set()
+                ended.wait(10)
+            return super().run(params, seed, first, count)
+
+    backend = Shared()
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(tallies, one, 64, backend, workers=1, batch=16)
+        begun.wait(10)
+        (short,) = tallies(other, 64, backend, workers=1)
+        ended.set()
+        found = [*long.result(), short]
+
+    assert found == [tally(MadeUp().run(case.params, 7, 0, 64), 0) for case in CAMPAIGN.cases]
 
 
 def test_batches_fill_whole_tiles_except_the_last():
@@ -154,6 +183,7 @@ def test_of_a_bundle_that_fails_each_case_is_flown_alone():
 def test_a_worker_that_always_loses_its_device_is_given_up(monkeypatch):
     """Begun anew some times, then refused: the campaign ends with the device's own message, and can go on."""
     monkeypatch.setattr("mcrisk.execute.RESTARTS", 3)
+    monkeypatch.setattr("mcrisk.execute.REFRESH_SECONDS", 0.05)
     monkeypatch.setattr("mcrisk.execute.WAIT_SECONDS", 0.5)
     told, restarts = [], []
     monkeypatch.setattr("mcrisk.threads.Threads.restart", lambda self, worker: not restarts.append(worker))
@@ -168,6 +198,157 @@ def test_a_worker_that_always_loses_its_device_is_given_up(monkeypatch):
     assert len(restarts) == 3
     assert sum("begun anew" in line for line in told) == 3
     assert sum("given up" in line for line in told) == 1
+
+
+def test_a_worker_that_cannot_be_begun_anew_is_not_said_to_be(monkeypatch):
+    """A thread of this process cannot."""
+    monkeypatch.setattr("mcrisk.execute.WAIT_SECONDS", 0.5)
+    told = []
+
+    class Lost(MadeUp):
+        def run(self, params, seed, first, count):
+            raise LostDeviceError("the device was lost")
+
+    with pytest.raises(InfrastructureError, match=r"no worker of this machine can be used: .*: the device was lost"):
+        execute(CAMPAIGN, 10**6, Lost(), workers=1, tell=told.append)
+
+    assert [line for line in told if "the device was lost" in line] == [
+        "worker threads: the device was lost: it is given up"
+    ]
+
+
+def test_a_worker_that_flies_between_its_losses_is_never_given_up(monkeypatch):
+    """Only losses in a row count, whatever their number."""
+    monkeypatch.setattr("mcrisk.execute.RESTARTS", 1)
+    monkeypatch.setattr("mcrisk.execute.REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr("mcrisk.threads.Threads.restart", lambda self, worker: True)
+    lost = []
+
+    class Losing(MadeUp):
+        def run(self, params, seed, first, count):
+            if first % 256 == 0 and (params, first) not in lost:
+                lost.append((params, first))
+                raise LostDeviceError("the device was lost")
+            return super().run(params, seed, first, count)
+
+    found = tallies(CAMPAIGN, 1024, Losing(), workers=1, batch=64)
+
+    assert len(lost) == 8
+    assert [one.runs for one in found] == [1024, 1024]
+
+
+class Crew:
+    """A worker of one thread beside one of 64, which answers when it is greeted, takes batches, and is gone."""
+
+    described = "made up"
+
+    def __init__(self):
+        self.there, self.numbers, self.done, self.taken = {"big": 64, "small": 1}, itertools.count(), [], 0
+
+    def workers(self):
+        return dict(self.there)
+
+    def greet(self, module, function, argument, worker):
+        return self.submit(getattr(importlib.import_module(module), function), argument, None)
+
+    def submit(self, function, argument, worker, priority=0):
+        ticket = next(self.numbers)
+        if worker == "big":
+            self.taken += 1
+            if self.taken == 128:
+                del self.there["big"]
+        else:
+            self.done.append(Delivery(ticket, function(argument)))
+        return ticket
+
+    def deliveries(self, timeout):
+        found, self.done = self.done, []
+        return found
+
+    def cancel(self, ticket):
+        pass
+
+
+def test_the_loss_of_a_worker_of_many_threads_is_one_failure(monkeypatch):
+    """It holds 128 bundles; 100 failures in a row would end the campaign."""
+    monkeypatch.setattr("mcrisk.execute.REFRESH_SECONDS", 0.0)
+    with Store.written(None, CAMPAIGN, Goal(2048)) as store, lent(MadeUp()) as name:
+        crew, dispatch = Crew(), Dispatch(CAMPAIGN, store.goal, store, 2, name, 16, None, print)
+        dispatch.plan()
+        dispatch.fly(crew)
+        runs, _ = store.counts()
+
+    assert crew.taken == 128
+    assert runs.tolist() == [2048, 2048]
+
+
+def test_a_gpu_has_two_threads_whatever_its_worker_offers():
+    """One flies while the other copies and sums; a core more flies more."""
+    dispatch = SimpleNamespace(hands={})
+    for device in ("cpu", "gpu"):
+        what = SimpleNamespace(device=device, identity=identity())
+        Dispatch._admit(dispatch, device, 16, what, None)
+
+    assert {address: hand.limit for address, hand in dispatch.hands.items()} == {"cpu": 32, "gpu": 4}
+
+
+@pytest.mark.parametrize(("seconds", "patience"), [(0.5, 60), (2, 120), (20, 150), (1000, 4000)])
+def test_a_worker_that_hangs_is_noticed_soon_also_where_bundles_are_long(seconds, patience):
+    """A minute for short ones; of the longest, four times as long as it should take."""
+    for late, lost in ((-1, []), (1, ["a"])):
+        hand = Hand("a", 2, None, rate=100.0, at={0: ([Batch(0, 0, int(100 * seconds))], 0.0)})
+        found = []
+        dispatch = SimpleNamespace(
+            hands={"a": hand}, tell=str, crew=SimpleNamespace(restart=lambda address: True),
+            _lose=lambda hand, _, found=found: found.append(hand.address),
+        )  # fmt: skip
+        Dispatch._find_hung(dispatch, patience + late)
+
+        assert found == lost
+
+
+def test_a_device_of_this_process_that_cannot_be_used_ends_the_campaign_at_once():
+    """With its own message: nobody else will come, and nothing is to be installed."""
+    told = []
+
+    class Absent(MadeUp):
+        def describe(self):
+            raise InfrastructureError("no such device", remedy="plug it in")
+
+    begun = time.monotonic()
+    with pytest.raises(InfrastructureError, match=r"^no such device; plug it in$"):
+        execute(CAMPAIGN, 100, Absent(), tell=told.append)
+
+    assert time.monotonic() - begun < 5
+    assert told == []
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_what_a_gpu_would_take_is_foretold_by_its_rate(monkeypatch, gpus):
+    """10 000 runs/s each: its two threads take turns, and either waits for the other."""
+    locks = [threading.Lock() for _ in range(gpus)]
+    own, numbers = threading.local(), itertools.count()
+
+    class Gpu(MadeUp):
+        name = "gpu"
+
+        def run(self, params, seed, first, count):
+            if not hasattr(own, "lock"):
+                own.lock = locks[next(numbers) % gpus]
+            with own.lock:
+                time.sleep(count / 1e4)
+            return super().run(params, seed, first, count)
+
+    backend = Gpu()
+    monkeypatch.setattr("mcrisk.cluster.visible_gpus", lambda: ["0"] * gpus)
+    monkeypatch.setattr("mcrisk.cluster.connected", lambda *_: Threads(2 * gpus, "GPUs").started())
+    monkeypatch.setattr("mcrisk.threads.Threads.workers", lambda self: {f"GPU {one}": 2 for one in range(gpus)})
+    monkeypatch.setattr("mcrisk.flight._device", lambda name: backend)
+    monkeypatch.setattr("mcrisk.execute.GPU_RATE_RUNS", 8192)
+    monkeypatch.setattr("mcrisk.execute.GPU_PILOT", 1024)
+    told = foretell(CAMPAIGN, Goal(10**6), backend)
+
+    assert told["runs_per_s"] == pytest.approx(gpus * 1e4, rel=0.3)
 
 
 def test_no_runs_are_lost_between_two_workers():
@@ -261,9 +442,30 @@ def test_an_interruption_comes_through_when_what_is_under_way_has_landed():
         assert store.gaps(0, 100_000) == [(int(runs[0]), 100_000)]
 
 
+def test_an_interruption_awaits_what_is_under_way_however_long_and_begins_no_more(monkeypatch):
+    """Of three bundles one is noted, one under way, one waits; each takes ten times the least time of waiting."""
+    monkeypatch.setattr("mcrisk.execute.AHEAD", 3)
+    monkeypatch.setattr("mcrisk.execute.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("mcrisk.execute.longest", lambda threads: 10.0)
+
+    class Slow(MadeUp):
+        def run(self, params, seed, first, count):
+            time.sleep(0.5)
+            return super().run(params, seed, first, count)
+
+    backend = Slow()
+    with Store.written(None, CAMPAIGN, Goal(1000)) as store:
+        with pytest.raises(KeyboardInterrupt):
+            execute(CAMPAIGN, 1000, backend, batch=16, progress=Heard(stop=1), store=store, workers=1)
+        runs, _ = store.counts()
+
+    assert runs.tolist() == [32, 0]
+    assert len(backend.calls) == 2
+
+
 def test_a_time_limit_leaves_the_first_runs_flown():
     with Store.written(None, CAMPAIGN, Goal(10**9)) as store:
-        execute(CAMPAIGN, Goal(10**9), MadeUp(), timeout=0.5, store=store, batch=1000)
+        execute(CAMPAIGN, Goal(10**9), MadeUp(), timeout=2.0, store=store, batch=1000)
         (first, last), *rest = store.gaps(0, 10**9)
 
         assert first >= 1000

@@ -356,3 +356,21 @@ def test_the_mission_of_a_case_flies_as_the_case_did(tmp_path):
     assert 'range_max = "3000 m"' in (tmp_path / "m.toml").read_text()
     with pytest.raises(MistakeError, match=r"case: expected 0 \.\. 1, got 2"):
         export.write_mission(tmp_path / "s", 2, str(tmp_path / "n.toml"))
+
+
+def test_the_mission_of_a_case_tells_what_was_changed_and_overwrites_no_other(tmp_path):
+    """Neither name nor description are those of the base; a file that somebody wrote stays."""
+    mission = mcrisk.load(BASE).replace({"dispersions.propulsion.main.isp.sigma": "20 %"})
+    mcrisk.sweep(mission, {RANGE: ["2 km", "3 km"]}, runs=16, out=tmp_path / "s")
+    path = tmp_path / "m.toml"
+    export.write_mission(tmp_path / "s", 1, str(path))
+    export.write_mission(tmp_path / "s", 1, str(path))
+    found = mcrisk.load(path)
+
+    assert found.name == f"{BASE}_case_1"
+    assert found.title == f"{mission.title}; {RANGE} 3000 m"
+    assert found.description.startswith(f"{BASE} with {RANGE} 3000 m, exported from a sweep.")
+    assert 'sigma = "20 %"' in path.read_text()
+    with pytest.raises(MistakeError, match=r"--mission: expected a new file, got '.*m.toml', which is there and says"):
+        export.write_mission(tmp_path / "s", 0, str(path))
+    assert mcrisk.load(path) == found

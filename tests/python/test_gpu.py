@@ -5,6 +5,7 @@ The kernels are the real text, executed as PTX; a descent is made up, so that it
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fake_cupy import FakeCupy
+from fake_cupy import Device, FakeCupy, OutOfMemoryError
 from ptx_executor import PtxModule
 
+from mcrisk import backends
 from mcrisk.backends import Piece, gpu, kept, nvrtc
 from mcrisk.errors import InfrastructureError, LostDeviceError, MistakeError
 from mcrisk.native import kernel_folder
@@ -52,10 +54,9 @@ def made_up(tmp_path_factory):
     text = text.replace(FLOWN, "made_up(params, seed, number)").replace(BEFORE, MADE_UP + BEFORE, 1)
     (folder / "descend.cu").write_text(text)
     (folder / "mcrisk").symlink_to(kernel_folder() / "mcrisk")
-    options = [f"-DMCR_PARAMS_BYTES={SCHEMA.params_bytes(4)}"]
-    modules = []
-    for name, more in (("one", []), ("several", ["-DMCR_SEVERAL"])):
-        program = nvrtc.load().compile(nvrtc.read_source(folder), "compute_90", [*options, *more])
+    size, modules = SCHEMA.params_bytes(4), []
+    for name, options in (("one", [f"-DMCR_PARAMS_BYTES={size}"]), ("several", gpu.several_options(size))):
+        program = nvrtc.load().compile(nvrtc.read_source(folder), "compute_90", options)
         modules.append(PtxModule(program.ptx, folder, name))
     return folder, *modules, tmp_path_factory.mktemp("cache")
 
@@ -72,7 +73,8 @@ def cupy(monkeypatch, made_up):
     monkeypatch.setattr(gpu, "cupy_distributions", lambda: ["cupy-cuda13x"])
     monkeypatch.setattr(gpu, "kernel_folder", lambda: folder)
     monkeypatch.setenv("MCRISK_CACHE", str(cache))
-    return fake
+    yield fake
+    assert fake.early == []  # whatever failed, no memory went to others while a stream still used it
 
 
 def expected(seed: int, first: int, count: int, params: bytes = PARAMS) -> np.ndarray:
@@ -121,7 +123,7 @@ def test_a_batch_of_no_runs_is_empty(cupy):
 
 @pytest.mark.parametrize("keep", ["none", "losses", "all"])
 def test_the_device_sums_its_runs(cupy, keep):
-    """To the bit as numpy sums the records; records are copied where they are asked for, and only there."""
+    """To the bit as numpy sums the records; all records are copied where any are kept, and only there."""
     (summed,) = gpu.GpuBackend().sums([Piece(PARAMS, (1 << 33) - 5, 1001)], 7 << 40, keep)
     kernels = ["descend", "tally", "sift", "landings"] + ["gather"] * (keep != "none")
 
@@ -137,18 +139,22 @@ def test_several_pieces_fly_at_once(cupy):
     for piece, one in zip(pieces, found, strict=True):
         check(one, 3, piece.first, piece.count, "losses", piece.params)
     assert cupy.events.index("copy") == 5 * 5
-    assert cupy.streams == 5
+    assert len(cupy.streams) == 5
 
 
 def test_no_more_than_32_pieces_fly_at_once(cupy, monkeypatch):
-    """Their streams are used again."""
+    """Their streams are used again. Here 3, of cases too large to share a launch."""
     monkeypatch.setattr(gpu, "LAUNCHES", 3)
+    monkeypatch.setattr(gpu, "SMALL_RUNS", 5)
     backend = gpu.GpuBackend()
     found = backend.sums([Piece(PARAMS, 10 * place, 10) for place in range(8)], 3, "none")
+    flights = [place for place, event in enumerate(cupy.events) if event == "descend"]
     backend.run(PARAMS, 3, 0, 10)
 
     assert [one.tally.runs for one in found] == [10] * 8
-    assert cupy.streams == 3
+    # three copies for each that has landed
+    assert [cupy.events[:place].count("copy") for place in flights] == [0, 0, 0, 3, 6, 9, 12, 15]
+    assert len(cupy.streams) == 3
 
 
 @pytest.mark.parametrize("keep", ["none", "losses"])
@@ -166,10 +172,21 @@ def test_more_small_cases_than_launches_share_grids(cupy, monkeypatch, keep):
     assert cupy.launches == [301]
 
 
-def test_an_old_driver_takes_one_case_at_a_time(cupy, monkeypatch):
+def test_cases_that_share_a_grid_are_no_larger_launch(cupy, monkeypatch):
+    """Together they have no more runs than one launch may have."""
+    monkeypatch.setattr(gpu, "LAUNCHES", 2)
+    monkeypatch.setattr(gpu, "LAUNCH_RUNS", 1024)
+    found = gpu.GpuBackend().sums([Piece(PARAMS, 0, 400)] * 8, 0, "none")
+
+    assert [one.tally for one in found] == [tally(expected(0, 0, 400), 0)] * 8
+    assert cupy.grids == [(4, 2)] * 4
+
+
+@pytest.mark.parametrize(("old", "needed"), [("SEVERAL_DRIVER", 99000), ("SEVERAL_NVRTC", (99, 0))])
+def test_an_old_driver_takes_one_case_at_a_time(cupy, monkeypatch, old, needed):
     """Arguments of more than 4 kB came with CUDA 12.1."""
     monkeypatch.setattr(gpu, "LAUNCHES", 2)
-    monkeypatch.setattr(gpu, "SEVERAL_DRIVER", 99000)
+    monkeypatch.setattr(gpu, old, needed)
     found = gpu.GpuBackend().sums([Piece(PARAMS, 0, 5)] * 6, 0, "none")
 
     assert [one.tally for one in found] == [tally(expected(0, 0, 5), 0)] * 6
@@ -200,10 +217,21 @@ def test_a_large_batch_is_split_and_the_next_launch_flies_before_the_last_is_awa
     assert cupy.launches[3:] == [2048, 2048, 904]
 
 
-def test_device_memory_bounds_the_launches(cupy):
-    """Half of the free memory holds two launches."""
+def test_a_display_bounds_the_launches(cupy, monkeypatch):
+    """A driver that shows something too kills kernels of seconds."""
+    monkeypatch.setattr(gpu, "WATCHED_LAUNCH_RUNS", 2048)
+    monkeypatch.setattr(Device, "attributes", {"KernelExecTimeout": 1})
+    gpu.GpuBackend().run(PARAMS, 0, 0, 5000)
+
+    assert cupy.launches == [2048, 2048, 904]
+
+
+@pytest.mark.parametrize("pooled", [0, 1 << 20])
+def test_device_memory_bounds_the_launches(cupy, pooled):
+    """Half of the free memory, what cupy holds in reserve included, holds two launches."""
     backend = gpu.GpuBackend()
-    cupy.free = cupy.whole = 2 * 2 * backend._bytes([2048], sums=True, rows=True)
+    cupy.whole = 2 * 2 * backend._bytes([2048], sums=True, rows=True)
+    cupy.free, cupy.pooled = cupy.whole - pooled, pooled
     check(*backend.sums([Piece(PARAMS, 0, 5000)], 0, "all"), 0, 0, 5000, "all")
 
     assert cupy.launches == [2048, 2048, 904]
@@ -214,7 +242,6 @@ def test_many_pieces_stay_within_the_memory(cupy):
     """Those that find no room wait for the first."""
     backend = gpu.GpuBackend()
     cupy.free = 2 * backend._bytes([100] * 3, sums=True, rows=False)
-    cupy.whole = cupy.free // 2 + 1000
     found = backend.sums([Piece(PARAMS, 100 * place, 100) for place in range(7)], 0, "none")
 
     assert [one.tally.ranges for one in found] == [((100 * place, 100 * place + 100),) for place in range(7)]
@@ -235,6 +262,74 @@ def test_out_of_memory_first_waits_then_halves_the_launch(cupy):
         backend.run(PARAMS, 0, 0, 5000)
     with pytest.raises(InfrastructureError, match="out of memory at 7 runs per launch"):
         backend.run(PARAMS, 0, 0, 7)
+
+
+def test_a_launch_that_finds_no_memory_is_halved_to_whole_words(cupy):
+    """So that two halves fly all of it."""
+    backend = gpu.GpuBackend()
+    cupy.whole = backend._bytes([1500], sums=False, rows=True)
+    backend.run(PARAMS, 0, 0, 2529)
+
+    assert cupy.launches == [1280, 1249]
+
+
+def test_a_launch_that_takes_too_much_beside_its_memory_is_not_tried_for_ever(cupy):
+    """As the kernel's own stack: halved, then told."""
+    backend, tries = gpu.GpuBackend(), []
+
+    def refuse(grid: tuple[int, ...], *rest: object) -> None:
+        tries.append(grid)
+        raise OutOfMemoryError("cudaErrorMemoryAllocation: out of memory") if len(tries) < 20 else AssertionError
+
+    backend._kernels["descend"] = refuse
+    with pytest.raises(InfrastructureError, match="out of memory at 1024 runs per launch"):
+        backend.run(PARAMS, 0, 0, 5000)
+
+    assert tries == [(40,), (20,), (10,), (8,)]
+    assert (cupy.used, backend._traffic.under_way) == (0, 0)
+
+
+def test_a_stream_that_cannot_be_made_leaves_nothing_under_way(cupy, monkeypatch):
+    """Else others would wait for it for ever."""
+
+    def none(non_blocking: bool) -> None:
+        raise RuntimeError("no stream")
+
+    backend = gpu.GpuBackend()
+    with monkeypatch.context() as patch, pytest.raises(InfrastructureError, match="Fake failed: no stream"):
+        patch.setattr(cupy.cuda, "Stream", none)
+        backend.run(PARAMS, 0, 0, 100)
+
+    assert (cupy.used, backend._traffic.under_way) == (0, 0)
+    assert len(backend.run(PARAMS, 0, 0, 100)) == 100
+
+
+def test_memory_is_free_when_that_is_told(cupy, monkeypatch):
+    """Whoever waits for it tries at once: neither an exception nor a loop may hold it any longer."""
+    backend, told = gpu.GpuBackend(), []
+    end = backend._traffic.end
+    monkeypatch.setattr(backend._traffic, "end", lambda landed: (told.append(cupy.used), end(landed)))
+    pieces, each = [Piece(PARAMS, 600 * place, 600) for place in range(3)], backend._bytes([600], True, False)
+    backend.sums(pieces, 0, "none")
+    assert told == [2 * each, each, 0]
+
+    cupy.failing = 1700  # of the third
+    with pytest.raises(InfrastructureError, match="LaunchFailure"):
+        backend.sums(pieces, 0, "none")
+    assert told[3:] == [2 * each, each, 0]
+
+    found, cupy.whole = [], each // 2
+    awaited = backend._traffic.awaited
+    monkeypatch.setattr(backend._traffic, "awaited", lambda before: found.append(cupy.used) or awaited(before))
+    with pytest.raises(InfrastructureError, match="out of memory"):
+        backend.sums(pieces, 0, "none")
+    assert found == [0]
+
+    cupy.failing, cupy.whole = None, 10 * each
+    monkeypatch.setattr(gpu, "tally_of", lambda *_: 1 / 0)  # when the first has landed
+    with pytest.raises(InfrastructureError, match="division"):
+        backend.sums(pieces, 0, "none")
+    assert told[6:] == [2 * each, each, 0]
 
 
 def test_two_threads_share_a_device(cupy, monkeypatch):
@@ -273,17 +368,38 @@ def test_a_failure_that_passes_is_one_of_this_batch(cupy):
     assert len(backend.run(PARAMS, 0, 0, 600)) == 600
 
 
+@pytest.mark.parametrize("failing", ["descend", "sift"])
+def test_a_launch_that_fails_waits_for_what_was_begun(cupy, failing):
+    """What they fly into is not given back under them: all is free in the end, and nothing under way."""
+    backend = gpu.GpuBackend()
+    cupy.failing = 700 if failing == "descend" else None
+    sift, launches = backend._kernels["sift"], []
+
+    def second(*arguments: object) -> None:
+        launches.append(sift(*arguments))
+        if failing == "sift" and len(launches) == 2:
+            raise RuntimeError("cudaErrorLaunchFailure")
+
+    backend._kernels["sift"] = second
+    with pytest.raises(InfrastructureError, match="Fake failed: cudaErrorLaunchFailure") as caught:
+        backend.sums([Piece(PARAMS, 0, 600), Piece(PARAMS, 600, 1200)], 0, "none")
+
+    assert (cupy.used, backend._traffic.under_way) == (0, 0)
+    assert not any(stream.todo for stream in cupy.streams)
+    assert caught.value.__cause__ is not None  # which holds none of it
+
+
 def test_after_a_sticky_error_the_device_is_lost_to_this_process(cupy):
     """Every later call says so, and none touches the device again."""
     backend = gpu.GpuBackend()
     cupy.failing, cupy.sticky = 700, True
     with pytest.raises(LostDeviceError, match="Fake was lost: cudaErrorLaunchFailure"):
         backend.sums([Piece(PARAMS, 0, 600), Piece(PARAMS, 600, 600)], 0, "none")
-    events = list(cupy.events)
+    calls = cupy.calls
     with pytest.raises(LostDeviceError, match="Fake was lost"):
         backend.run(PARAMS, 0, 0, 1)
 
-    assert cupy.events == events
+    assert cupy.calls == calls
 
 
 def test_a_device_that_fails_at_once_is_told_as_such(cupy):
@@ -300,6 +416,9 @@ def test_a_wrong_block_or_run_number_is_refused(cupy):
         backend.run(PARAMS[:-1], 0, 0, 1)
     with pytest.raises(MistakeError, match="seed and run numbers"):
         backend.run(PARAMS, 0, (1 << 64) - 1, 2)
+    for seed in (-1, 1 << 64):
+        with pytest.raises(MistakeError, match="seed and run numbers"):
+            backend.run(PARAMS, seed, 0, 1)
     assert cupy.launches == []
 
 
@@ -308,6 +427,18 @@ def test_the_backend_describes_device_and_kernel(cupy):
     text = gpu.GpuBackend().describe()
 
     assert re.fullmatch(r"Fake \(sm_90, 17 GB\), NVRTC [\d.]+, \d+ registers, 0 bytes of spills", text)
+
+
+def test_whoever_touches_the_driver_first_asks_it_for_as_many_connections_as_launches(cupy, monkeypatch):
+    """By default the driver lets 8 kernels side by side and makes others wait; what a user has set stays."""
+    for first in (gpu.absence, gpu.GpuBackend, backends.gpu_obstacle, backends.gpu_count):
+        monkeypatch.delenv("CUDA_DEVICE_MAX_CONNECTIONS", raising=False)
+        first()
+        assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == str(gpu.LAUNCHES), first
+
+    monkeypatch.setenv("CUDA_DEVICE_MAX_CONNECTIONS", "4")
+    gpu.absence()
+    assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "4"
 
 
 def test_each_missing_step_is_named_with_its_remedy(cupy, monkeypatch):
@@ -328,7 +459,7 @@ def test_each_missing_step_is_named_with_its_remedy(cupy, monkeypatch):
     assert str(gpu.absence()) == "NVRTC missing; install it with: pip install nvidia-cuda-nvrtc"
 
     cupy.cuda.runtime.getDeviceCount = lambda: 0
-    assert "no CUDA device number 0 (0 found)" in str(gpu.absence())
+    assert str(gpu.absence()) == "no CUDA device; check the driver with: nvidia-smi"
 
     def no_driver() -> int:
         raise RuntimeError("cudaErrorInsufficientDriver")

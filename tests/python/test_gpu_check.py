@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from types import SimpleNamespace
 
@@ -23,7 +24,8 @@ def rehearse(monkeypatch, tmp_path):
     """rehearse(*arguments): exit status and report. What needs other processes is left out."""
     monkeypatch.setitem(sys.modules, "cupy", fake := FakeCupy(CpuKernels()))
     fake.__version__ = "14"
-    monkeypatch.setattr(gpu, "absence", lambda device=0: None)
+    monkeypatch.setattr(gpu, "absence", lambda: None)
+    monkeypatch.setattr(check_on_gpu, "gpu_obstacle", lambda: None)
     usage = nvrtc.Usage(160, 1300, 0, 0)
     monkeypatch.setattr(nvrtc, "cached_cubin", lambda *_: (tmp_path / "none.cubin", usage))
     monkeypatch.setattr(fake, "kernel", kernel_of(fake))
@@ -53,8 +55,9 @@ def kernel_of(fake: FakeCupy):
     return kernel
 
 
-def test_the_report_holds_every_step(rehearse):
+def test_the_report_holds_every_step(rehearse, monkeypatch):
     """Speed of each mission, variants, sums, bits: what a session on a GPU brings home."""
+    monkeypatch.setattr(gpu_speed, "SMALL", 2)  # 256 of them share grids
     status, report = rehearse()
 
     assert status == 0
@@ -64,7 +67,8 @@ def test_the_report_holds_every_step(rehearse):
         assert min(row["kernel_s"]) > 0
         assert row["flop_per_descent"] > 1e7
     assert [row["blocks"] for row in report["variants"]] == list(gpu_speed.BLOCKS)
-    assert [(row["pieces"], row["runs"], row["right"]) for row in report["sums"]] == [(1, 512, True), (1, 200, True)]
+    assert [(row["pieces"], row["runs"]) for row in report["sums"]] == [(1, 512), (1, 2), (32, 64), (256, 512)]
+    assert all(row["right"] for row in report["sums"])
     assert [(row["runs"], row["difference"]) for row in report["bits"]] == [(48, ""), (48, "")]
     assert sum(sum(row["outcomes"].values()) for row in report["bits"]) == 96
     assert {"date", "device", "kernel_digest", "starts", "end_to_end", "sanitizer", "tests"} <= report.keys()
@@ -95,15 +99,53 @@ def test_time_that_is_over_leaves_a_whole_report_of_what_was_done(rehearse, monk
 
     assert status == 1
     assert not report["complete"]
+    assert report["ok"]  # as far as it went
     assert "starts" in report
     assert "bits" not in report
 
 
-def test_a_step_that_fails_is_told_and_the_next_is_tried(rehearse, monkeypatch):
-    """A session on a GPU is short: one mistake must not cost the rest."""
-    monkeypatch.setattr(gpu_speed, "variants", lambda *_: 1 / 0)
+@pytest.mark.parametrize("step", ["variants", "bundles", "sanitizer"])
+def test_a_step_that_fails_is_told_and_the_next_is_tried(rehearse, monkeypatch, step):
+    """A session on a GPU is short: one mistake must not cost the rest, nor may it pass for right."""
+    name = {"bundles": "sums"}.get(step, step)
+    monkeypatch.setattr(check_on_gpu if step == "sanitizer" else gpu_speed, step, lambda *_: 1 / 0)
     status, report = rehearse()
 
     assert status == 1
-    assert report["variants"] == {"failed": "ZeroDivisionError: division by zero"}
-    assert report["complete"]
+    assert report[name] == {"failed": "ZeroDivisionError: division by zero"}
+    assert report["complete"] and not report["ok"]
+
+
+def test_the_last_step_may_use_up_the_time(rehearse, monkeypatch):
+    """The verdict is no step: what is whole and right is told as such."""
+    honest, now = check_on_gpu.compare, [0.0]
+
+    def slow(*given: object) -> object:
+        now[0] = 1000.0
+        return honest(*given[:-1], 1e9)
+
+    monkeypatch.setattr(check_on_gpu, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(check_on_gpu, "compare", slow)
+    status, report = rehearse("--seconds", "200")
+
+    assert status == 0
+    assert report["ok"] and report["complete"]
+
+
+def test_the_help_of_the_script_tells_the_defaults():
+    """It is printed before anything is installed."""
+    told = (check_on_gpu.ROOT / "scripts/gpu_check").read_text()
+    defaults = vars(check_on_gpu.options().parse_args([]))
+
+    for name in ("out", "runs", "most", "seconds"):
+        shown = defaults[name] if not isinstance(defaults[name], float) else f"{defaults[name]:g}"
+        assert re.search(rf"^#   --{name} .*\({re.escape(str(shown))}\)$", told, re.MULTILINE)
+
+
+def test_without_a_driver_that_is_said(monkeypatch, tmp_path, capsys):
+    """As mcrisk says it, not as an error of cupy."""
+    monkeypatch.setattr(check_on_gpu, "gpu_obstacle", lambda: "no NVIDIA driver (libcuda.so.1 not found)")
+    monkeypatch.setattr(check_on_gpu, "missions", dict)
+
+    assert check_on_gpu.main(["--out", str(tmp_path / "gpu-check.json")]) == 1
+    assert 'absence: "no NVIDIA driver (libcuda.so.1 not found)"' in capsys.readouterr().out

@@ -44,6 +44,7 @@ def test_what_a_file_states_is_read_in_si(small):
     assert mission.value("guidance.law") == "constant"
     assert mission.value("altimeter.period_ticks") == 2
     assert mission.stated == {"propulsion.main.thrust"}
+    assert mission.counted == "9 values stated, 2 dispersed"  # site, orbit and mass too
     assert mission.origins["altimeter.range_max"] == "default"
     assert mission.requirements == {"landing": "success >= 0.99 @ 0.90"}
 

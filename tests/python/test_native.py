@@ -49,7 +49,9 @@ def test_an_unknown_variant_lists_the_known_ones() -> None:
     with pytest.raises(MistakeError) as error:
         cpu.variant_for("avx2", V4)
 
-    assert str(error.value) == "MCRISK_ISA: expected one of v2, v3, v4, got 'avx2'"
+    assert str(error.value) == (
+        "MCRISK_ISA: expected one of v2, v3, v4, or x86-64-v2, x86-64-v3, x86-64-v4, got 'avx2'"
+    )
 
 
 def test_a_processor_without_fma_gets_the_exact_and_slow_variant() -> None:

@@ -192,19 +192,19 @@ def test_a_designed_lander_flies_without_hand_tuning(mission, backend, stated):
     assert flight.propellant_left > 0
 
 
+@pytest.mark.parametrize(("steps", "miss"), [({}, 600), ({"simulation.truth_steps": 8}, 500)], ids=["shipped", "finer"])
 @pytest.mark.parametrize(
     ("law", "gain"), [("explicit_thrust", 6), ("apollo", 6), ("apollo", 9), ("apollo", 12), ("dsouza", 6)]
 )
 @pytest.mark.parametrize("name", sorted(config.shipped("missions")))
-def test_every_braking_law_lands_every_shipped_mission(name, law, gain, backend):
+def test_every_braking_law_lands_every_shipped_mission(name, law, gain, steps, miss, backend):
     """Without chance and with perfect navigation, on the ignition point that the designer finds for the law.
 
-    D'Souza's law is refused where the gate is passed at more than 100 m/s; history has limits of its own.
-
-    In eight truth steps a tick: attitude moves to and fro in its dead band to the end, and with two the phase of that
-    scatters the miss of the small lander from 440 to 505 m.
+    As shipped, and in eight truth steps a tick: attitude moves to and fro in its dead band to the end, and with two the
+    phase of that scatters the miss of the small lander from 440 to 505 m. D'Souza's law is refused where the gate is
+    passed at more than 100 m/s; history has limits of its own.
     """
-    stated = {"guidance.braking_law": law, "guidance.apollo_gain": float(gain), "simulation.truth_steps": 8}
+    stated = {"guidance.braking_law": law, "guidance.apollo_gain": float(gain)} | steps
     if law == "dsouza" and name in FAST_GATES:
         with pytest.raises(ImpossibleDesign, match="D'Souza's law asks for more"):
             design(load(name).replace(stated))
@@ -215,7 +215,7 @@ def test_every_braking_law_lands_every_shipped_mission(name, law, gain, backend)
     if name not in MISSIONS:
         assert flight.descent_rate < 1
         assert flight.horizontal_speed < 0.1
-        assert flight.miss_distance < 500
+        assert flight.miss_distance < miss
 
 
 def test_the_reference_brakes_with_the_engines_that_are_left(mission, backend):

@@ -148,6 +148,12 @@ def small(bundle: ModuleType, home: Path, python: str = HERE) -> Path:
     return home
 
 
+@pytest.fixture(scope="session")
+def ensurepip() -> None:
+    """Skipped where `python -m venv` can make no environment."""
+    pytest.importorskip("ensurepip", reason="no ensurepip for python -m venv; install it (Debian: python3-venv)")
+
+
 def test_the_manifest_names_every_package_and_every_file_has_a_sum(bundle: ModuleType, tmp_path: Path) -> None:
     home = small(bundle, tmp_path / "b")
 
@@ -186,7 +192,7 @@ def test_another_python_is_told(bundle: ModuleType, tmp_path: Path) -> None:
     assert "mcrisk: Python: expected 3.99, got " in found.stderr
 
 
-def test_an_installation_that_fails_leaves_nothing(bundle: ModuleType, tmp_path: Path) -> None:
+def test_an_installation_that_fails_leaves_nothing(bundle: ModuleType, tmp_path: Path, ensurepip: None) -> None:
     """The made-up wheel has no RECORD, and no packages."""
     home = small(bundle, tmp_path / "b")
     (tmp_path / "there").mkdir()
@@ -201,7 +207,7 @@ def test_an_installation_that_fails_leaves_nothing(bundle: ModuleType, tmp_path:
 
 
 @pytest.mark.slow
-def test_a_bundle_installs_flies_and_builds_without_network(tmp_path: Path) -> None:
+def test_a_bundle_installs_flies_and_builds_without_network(tmp_path: Path, ensurepip: None) -> None:
     """Needs the package index for the bundle alone."""
     made = run(SCRIPT, "--python", HERE, "--cuda", "none", cwd=tmp_path)
     assert made.returncode == 0, made.stderr

@@ -128,6 +128,33 @@ def test_scripts_are_plain_shell(script: str) -> None:
     run("sh", "-n", path)
 
 
+@pytest.mark.parametrize("script", ["check", "faults", "gpu_check", "slurm_check"])
+def test_long_scripts_tell_what_they_do_before_they_do_it(script: str, tmp_path: Path) -> None:
+    """--help is answered at once: nothing is installed."""
+    venv = tmp_path / "venv"
+    told = run(ROOT / "scripts" / script, "--help", MCRISK_VENV=str(venv))
+
+    assert told.startswith(f"{script} [")
+    assert "set -eu" not in told
+    assert not venv.exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "behind"),
+    [
+        ("scripts/validate", "-mmcrisk.validate"),
+        ("scripts/validate history", "-mmcrisk.history"),
+        ("scripts/pairing", "tests/scale/pairing.py"),
+        ("scripts/bench scaling", "tests/scale/scaling.py"),
+        ("scripts/bench peers", "tests/peers/peers.py"),
+        ("scripts/gpu_check", "tests/gpu_tools/check_on_gpu.py"),
+    ],
+)
+def test_help_names_the_script_that_people_call(program: str, behind: str) -> None:
+    """Not the file behind it."""
+    assert run(sys.executable, "-P", behind, "--help").startswith(f"usage: {program} [")
+
+
 def test_the_command_can_be_called_through_a_link(tmp_path: Path) -> None:
     """And a link to it, as in ~/bin, in a tree with spaces; installer and program are made up."""
     tree = tmp_path / "a tree"
@@ -144,6 +171,18 @@ def test_the_command_can_be_called_through_a_link(tmp_path: Path) -> None:
     assert run(second, "show", cwd=tmp_path, MCRISK_VENV="") == f"{second} show\n"
 
 
+def test_a_named_python_that_does_not_work_says_why(tmp_path: Path) -> None:
+    """What it prints itself, such as a shim of a version that is not there."""
+    shim = tmp_path / "python"
+    shim.write_text("#!/bin/sh\necho 'shim: no such version' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    named = os.environ | {"MCRISK_PYTHON": str(shim), "MCRISK_VENV": str(tmp_path / "venv")}
+    done = subprocess.run([ROOT / "scripts/install"], env=named, capture_output=True, text=True)
+
+    assert done.returncode == 4
+    assert done.stderr == f"mcrisk: MCRISK_PYTHON={shim} is no Python >= 3.11: shim: no such version\n"
+
+
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with mcrisk installed, not editable: one variant, dependencies borrowed from this environment."""
@@ -153,8 +192,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run(uv, "venv", "--quiet", "--python", sys.executable, folder)
         install = [uv, "pip", "install", "--quiet", "--python", folder / "bin/python", "--no-cache"]
     else:
-        run(sys.executable, "-m", "venv", folder)
-        install = [folder / "bin/python", "-m", "pip", "install", "--quiet"]
+        run(sys.executable, "-m", "venv", "--without-pip", folder)
+        install = [sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", "--quiet"]
     run(*install, "--no-deps", "--config-settings", settings, ROOT)
     # A path in a .pth file is searched last, and the .pth files of that folder (our editable install) are not read.
     site = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"

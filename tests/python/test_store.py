@@ -22,8 +22,7 @@ from mcrisk.api import fly
 from mcrisk.backends.cpu import CpuBackend
 from mcrisk.campaign import state
 from mcrisk.errors import InfrastructureError, MistakeError
-from mcrisk.flight import Work, identity
-from mcrisk.flight import fly as fly_batch
+from mcrisk.flight import Work, fly_together, identity
 from mcrisk.goal import Goal
 from mcrisk.lock import LOCK
 from mcrisk.mission import load
@@ -97,7 +96,8 @@ def test_a_gap_in_the_journal_is_flown_alone(campaign, undisturbed, flown):
 
 def batch(campaign, first, count, keep="losses"):
     """The result of a batch."""
-    return fly_batch(Work(0, first, count, campaign.cases[0].params, campaign.seed, keep, "cpu", identity()))
+    work = Work(0, first, count, campaign.cases[0].params, campaign.seed, keep, "cpu", identity())
+    return fly_together([work])[0]
 
 
 def test_a_batch_delivered_twice_counts_once(campaign, undisturbed, flown):

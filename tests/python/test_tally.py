@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mcrisk import tally as module
 from mcrisk.encoding import decode, encode
-from mcrisk.errors import InfrastructureError
+from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.schema import load_schema
 from mcrisk.tally import GROUPS, Moments, Scatter, bin_edges, exact_dot, exact_sum, merge, tally
 
@@ -194,6 +194,11 @@ def test_a_large_batch_is_the_sum_of_its_chunks():
     records = synthetic(module.CHUNK + 17)
 
     assert tally(records, 5) == merge([tally(records[:16], 5), tally(records[16:], 21)])
+
+
+def test_of_no_tallies_there_is_no_sum():
+    with pytest.raises(MistakeError, match=r"^merge: expected one tally at least, got none$"):
+        merge([])
 
 
 def test_a_run_is_never_counted_twice():

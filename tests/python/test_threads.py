@@ -19,8 +19,10 @@ def test_what_is_submitted_is_delivered_under_its_ticket() -> None:
         found: list[Delivery] = []
         while len(found) < 20:
             found += crew.deliveries(1.0)
+        wanted = set(crew._wanted)
 
     assert sorted(found, key=lambda one: one.ticket) == [Delivery(ticket, str(n)) for n, ticket in enumerate(tickets)]
+    assert wanted == set()  # nothing is kept of a batch that is done
 
 
 def test_an_error_is_delivered_and_the_thread_goes_on() -> None:

@@ -54,7 +54,7 @@ class Costs:
     client_memory: float  # [byte] with all workers, before the first batch
     scheduler_memory: float  # [byte]
     greet_seconds: float  # [s] until all workers are known
-    resume_seconds: float  # [s] of looking through the journal when the same command goes on
+    resume_seconds: float | None  # [s] of looking through the journal when the same command goes on
 
 
 def foretold(
@@ -63,8 +63,8 @@ def foretold(
     """What so many runs on so many GPUs take, and what breaks first.
 
     gpu_rate: [run/s] of one. batch: [run]. memory: [byte] of the machine of client and scheduler. journal: [byte], the
-    most it can hold. A limit has `needs` and `has` in one unit; it breaks where its `load`, their ratio, exceeds 1. A
-    worker sums a batch up before it flies the next one, so that `least_s` holds both.
+    most it can hold. A limit has `needs` and `has` in one unit; it breaks where its `load`, their ratio, exceeds 1. All
+    work at once: a worker reads the sums of a batch while the next one flies.
     """
     flight = runs / (gpu_rate * gpus)
     batches = runs / batch
@@ -94,8 +94,8 @@ def foretold(
         "client_s": client,
         "scheduler_s": scheduler,
         "worker_s": worker,
-        "least_s": costs.greet_seconds + max(flight + worker, client, scheduler),
-        "resume_s": batches * costs.resume_seconds,
+        "least_s": costs.greet_seconds + max(flight, worker, client, scheduler),
+        "resume_s": None if costs.resume_seconds is None else batches * costs.resume_seconds,
         "memory_bytes": held,
         "journal_bytes": kept,
         "network_bytes": batches * costs.network_bytes,
@@ -107,5 +107,4 @@ def foretold(
         "first": first,
         "breaks": loads[first] > 1,
         "gpus_of_one_client": gpus / one_client,
-        "batch_that_fits": batch * one_client,
     }

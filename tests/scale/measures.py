@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 
@@ -25,9 +26,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import null
 from lines import line
 
-from mcrisk import bench, flight
+from mcrisk import bench, flight, sums
 from mcrisk.api import fly
-from mcrisk.backends import choose
+from mcrisk.backends import Summed, choose
+from mcrisk.backends.cpu import sums_of
 from mcrisk.campaign import Campaign, Case, case_axis, state, state_study
 from mcrisk.clusterfile import ClusterSpec
 from mcrisk.execute import AHEAD, Dispatch, execute
@@ -35,13 +37,14 @@ from mcrisk.goal import Goal
 from mcrisk.mission import load
 from mcrisk.store import JOURNAL, Store
 from mcrisk.study import make_study
+from mcrisk.sums import tally_of
 
 MISSION = "hakuto_r_m2_late_rangefinder"
 GPU = 1 << 20  # [run] of a batch of a GPU
 CASE_RUNS = 1000  # [run] of each case of a sweep
 ALONE = 50  # batches that measure the cost without a client
 LOOKS = 60  # at the processor times of a crowd
-MB = 1 << 20
+MB = 1e6  # [byte]
 AXES = ("altimeter.range_max", "0.6 km", "3 km"), ("propulsion.cluster.thrust", "190 N", "230 N")
 KEPT: list[tempfile.TemporaryDirectory[str]] = []  # removed when this process ends
 
@@ -129,20 +132,27 @@ def axes_of(cases: int) -> dict[str, Any]:
 
 
 def worker(batch: int) -> dict[str, Any]:
-    """What a worker's own core does for a batch beside the flight: the real `fly` on records that are there."""
+    """What a worker's own core does for a batch of a GPU: `fly_together` where the device has summed it already."""
     params = state([load(MISSION)]).cases[0].params
-    records = null.flown(params)[null.chosen(batch)]
+    blocks: list[Any] = []  # of sums, as a device leaves them
+
+    def noted(*block: Any) -> Any:
+        blocks.append(block)
+        return tally_of(*block)
+
+    with mock.patch.object(sums, "tally_of", noted):
+        _, landed = sums_of(null.flown(params)[null.chosen(batch)], 0)
 
     class There(null.Device):
-        def run(self, params: bytes, seed: int, first: int, count: int) -> Any:
-            return records
+        def sums(self, pieces: Sequence[Any], seed: int, keep: Any) -> list[Summed]:
+            return [Summed(tally_of(*blocks[0]), landed, None)]
 
     with flight.lent(There()) as name:
         work = flight.Work(0, 0, batch, params, 0, "none", name, flight.identity())
         spent = []
-        for _ in range(3):
+        for _ in range(9):
             used = time.process_time()
-            result = flight.fly(work)
+            (result,) = flight.fly_together([work])
             spent.append(time.process_time() - used)
     return {
         "batch": batch, "worker_cpu_s": statistics.median(spent), "sent_bytes": len(pickle.dumps(work)),
@@ -151,9 +161,9 @@ def worker(batch: int) -> dict[str, Any]:
 
 
 def crowd(
-    number: int, seconds: float, batches: int, address: str, scheduler: int, crew: Sequence[int]
+    number: int, seconds: float, batches: int, batch: int, address: str, scheduler: int, crew: Sequence[int]
 ) -> dict[str, Any]:
-    """The client of so many simulated workers, each of which takes `seconds` [s] for a batch of a GPU.
+    """The client of so many simulated workers, each of which takes `seconds` [s] for a batch of so many runs.
 
     scheduler, crew: process numbers, whose processor times are looked at.
     """
@@ -167,7 +177,7 @@ def crowd(
         """Looks at all processor times now and then."""
 
         def __call__(self, case: int, runs: int, landed: int) -> None:
-            done = runs // GPU
+            done = runs // batch
             if done % between == 0:
                 times = [cpu_of(others[0]), sum(map(cpu_of, others[1]))]
                 held = [one.memory_info().rss for one in (psutil.Process(), others[0])]
@@ -184,10 +194,10 @@ def crowd(
 
     Dispatch._admit = noted  # type: ignore[method-assign]
     before, sent = [cpu_of(others[0]), sum(map(cpu_of, others[1]))], loopback_bytes()
-    with stored(campaign, batches * GPU) as store:
+    with stored(campaign, batches * batch) as store:
         start, used = time.monotonic(), time.process_time()
         cluster = ClusterSpec("address", address)
-        execute(campaign, store.goal, null.NAME, store=store, batch=GPU, cluster=cluster, progress=Look())
+        execute(campaign, store.goal, null.NAME, store=store, batch=batch, cluster=cluster, progress=Look())
         wall, size = time.monotonic() - start, journal_size(store)
     client = time.process_time() - used
     steady = [look for look in looks if number <= look[0] <= batches - AHEAD * number]
@@ -200,7 +210,7 @@ def crowd(
 
     return {
         "workers": number,
-        "batch": GPU,
+        "batch": batch,
         "batch_s": seconds,
         "batches": batches,
         "connect_s": admitted[0] - start,
@@ -258,9 +268,9 @@ def journal_size(store: Store) -> int:
 
 
 def peak_rss() -> float:
-    """Most memory that this process had so far [MiB]; getrusage would count what its parent had when it began it."""
+    """Most memory that this process had so far [MB]; getrusage would count what its parent had when it began it."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(one.split()[1]) for one in lines if one.startswith("VmHWM:")) / 1024
+    return next(float(one.split()[1]) for one in lines if one.startswith("VmHWM:")) * 1024 / MB
 
 
 def cpu_of(process: psutil.Process) -> float:

@@ -127,7 +127,7 @@ class Flight:
 
 
 class Device(AbstractBackend):
-    """What the workers say that they fly with: one thread each, like a GPU."""
+    """What the workers say that they fly with; their one thread stands for the two of a GPU, which take turns."""
 
     name = "gpu"
     batch = 1 << 20

@@ -36,10 +36,11 @@ def row(mission: str, path: str, before: str, after: str, runs: int, seed: int) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=4000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--write", type=Path)
+    about = f"{__doc__} Prints their table, and puts it into a page, which is README.md for the script."
+    parser = argparse.ArgumentParser(prog="scripts/pairing", description=about)
+    parser.add_argument("--runs", type=int, default=4000, help="of each design (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random worlds (%(default)s)")
+    parser.add_argument("--write", type=Path, metavar="PAGE.md", help="another page with the pairing marks")
     options = parser.parse_args()
     rows = [HEADER, ("---",) * len(HEADER)]
     for change in CHANGES:

@@ -2,7 +2,8 @@
 
     runs      the real kernel for few runs; a null kernel (null.py) for many, in batches of a core, of many, of a GPU
     cases     a study stated, flown with the null kernel, and its dataset formed
-    workers   1 and 2 of this machine with the real kernel; 10, 100 and 1000 simulated ones at a real `dask scheduler`
+    workers   1 and 2 of this machine with the real kernel; 10, 100 and 1000 simulated ones at a real `dask scheduler`,
+              100 of them with batches of more runs, too
 
 Every size is flown in a process of its own (measures.py). One JSON object a line on stdout: what was measured, then the
 lines, then what they foretell; the lines and the conclusions in words on stderr. `--from` reads the figures of such a
@@ -53,7 +54,10 @@ PROCESSES = 4  # that simulated workers share at most
 ROUNDS = 6  # batches of each simulated worker
 LEAST = 400  # batches of a crowd
 PATIENCE = 600.0  # [s] for a crowd to gather
+WIDE = 5_000_000  # [run] of a batch where 1000 GPUs of 5e5 runs/s fly: what does a batch of more runs cost?
+WIDE_WORKERS = 100
 LONG = 10, 0.05, 10_000  # workers, [s] of a batch, batches: does a batch cost more when many were flown?
+LAW = 0.3  # departure of a line that is shown at most
 ASSUMED_RATE = 5e5  # [run/s] of a GPU, where none is given
 PARTS = ("runs", "cases", "workers")
 
@@ -87,7 +91,7 @@ def recorded(path: Path) -> dict[str, list[dict[str, Any]]]:
 def origin(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """When, where and of what the last of these figures are."""
     names = ("date", "device", "cores", "versions", "kernel_digest")
-    last = next(reversed(found.values()), [{}])[-1]
+    last = next((rows[-1] for rows in reversed(found.values()) if rows), {})
     return {name: last[name] for name in names if name in last}
 
 
@@ -152,37 +156,39 @@ def over_runs(most: float, ready: dict[int, str]) -> dict[str, list[dict[str, An
         tell(f"runs: a null kernel, batches of {batch}")
         of_batch = f"null {batch}"
         found[of_batch] = [measured(of_batch, "null", size, 1, batch, ready[batch]) for size in sizes if size <= most]
-    return found
+    return {name: rows for name, rows in found.items() if rows}
 
 
 def over_cases(most: int, ready: dict[int, str]) -> dict[str, list[dict[str, Any]]]:
     """Wider and wider sweeps."""
     tell("cases: a sweep, stated and flown with a null kernel")
-    return {"cases": [measured("cases", "study", cases, ready[CASE_RUNS]) for cases in CASES if cases <= most]}
+    rows = [measured("cases", "study", cases, ready[CASE_RUNS]) for cases in CASES if cases <= most]
+    return {"cases": rows} if rows else {}
 
 
 def over_workers(most: int, seconds: float, ready: dict[int, str]) -> dict[str, list[dict[str, Any]]]:
     """The real kernel on one core and on all; simulated workers; and what a real worker does beside its flight."""
     tell("workers: the real kernel on one core and on all")
     found = {"cores": [measured("cores", "cores", 12.0)]}
-    found["worker"] = [measured("worker", "worker", GPU)]
+    found["worker"] = [measured("worker", "worker", batch) for batch in (GPU, WIDE)]
     crowds = [(number, seconds, max(ROUNDS * number, LEAST)) for number in CROWDS if number <= most]
-    for number, takes, batches in (*crowds, LONG):
-        tell(f"workers: {number} simulated, at a scheduler, {batches} batches")
-        with gathered(number, ready[GPU], takes) as (address, scheduler, crew):
-            values = number, takes, batches, address, scheduler, crew
-            series = "long" if (number, takes, batches) == LONG else "crowd"
+    jobs = [("crowd", *one, GPU) for one in crowds]
+    jobs += [("wide", *one, WIDE) for one in crowds if one[0] == WIDE_WORKERS]
+    for series, number, takes, batches, batch in (*jobs, ("long", *LONG, GPU)):
+        tell(f"workers: {number} simulated, at a scheduler, {batches} batches of {batch} runs")
+        with gathered(number, ready[batch], takes) as (address, scheduler, crew):
+            values = number, takes, batches, batch, address, scheduler, crew
             found.setdefault(series, []).append(measured(series, "crowd", *values))
     return found
 
 
 NULL_LINES = (
-    ("client's processor time", "client_cpu_s", "s"), ("peak memory", "peak_rss_mb", "MB"),
+    ("client's processor time", "client_cpu_s", "s"), ("peak memory without the dataset", "peak_rss_mb", "MB"),
     ("journal", "journal_mb", "MB"), ("time to look through the journal", "reopen_s", "s"),
 )  # fmt: skip
 LINES = (
     ("real", "time of a campaign with the real kernel", "runs", "wall_s", "s"),
-    ("real", "peak memory with the real kernel", "runs", "peak_rss_mb", "MB"),
+    ("real", "peak memory with the real kernel, without the dataset", "runs", "peak_rss_mb", "MB"),
     *(
         (f"null {batch}", f"{what}, batches of {batch} runs", "batches", of, unit)
         for batch in SIZES
@@ -195,9 +201,6 @@ LINES = (
     ("cases", "time to form its dataset", "cases", "dataset_s", "s"),
     ("cases", "peak memory with its dataset", "cases", "peak_rss_with_dataset_mb", "MB"),
     ("crowd", "time until all workers are greeted", "workers", "greet_s", "s"),
-    ("crowd", "client's processor time of a batch", "workers", "client_ms_per_batch", "ms"),
-    ("crowd", "scheduler's processor time of a batch", "workers", "scheduler_ms_per_batch", "ms"),
-    ("crowd", "simulation's processor time of a batch", "workers", "simulation_ms_per_batch", "ms"),
     ("crowd", "client's peak memory", "workers", "peak_rss_mb", "MB"),
     ("crowd", "scheduler's memory", "workers", "scheduler_rss_mb", "MB"),
 )
@@ -206,9 +209,8 @@ SHOWN = {
     ("real", "wall_s"), (f"null {CORE}", "client_cpu_s"), (f"null {CORE}", "peak_rss_mb"),
     (f"null {GPU}", "journal_mb"),
     ("cases", "state_cpu_s"), ("cases", "client_cpu_s"), ("cases", "journal_mb"), ("cases", "peak_rss_with_dataset_mb"),
-    ("crowd", "greet_s"), ("crowd", "client_ms_per_batch"), ("crowd", "scheduler_ms_per_batch"),
-    ("crowd", "peak_rss_mb"), ("crowd", "scheduler_rss_mb"),
-}  # fmt: skip  # lines of the page; all are printed
+    ("crowd", "greet_s"), ("crowd", "peak_rss_mb"), ("crowd", "scheduler_rss_mb"),
+}  # fmt: skip  # lines of the page, where they are laws; all are printed
 
 
 def fitted(found: dict[str, list[dict[str, Any]]]) -> dict[tuple[str, str], tuple[Line, str]]:
@@ -233,24 +235,35 @@ def fitted(found: dict[str, list[dict[str, Any]]]) -> dict[tuple[str, str], tupl
 def costs(
     found: dict[str, list[dict[str, Any]]], lines: dict[tuple[str, str], tuple[Line, str]], batch: int, gpus: int
 ) -> Costs:
-    """What a batch of so many runs costs; what grows with the workers is that of their line, where they are others."""
+    """What a batch of so many runs costs; what grows with the workers is that of their line, where they are others.
+
+    What a batch of more runs costs more is that of a crowd which flew both sizes.
+    """
     crowd, own = found["crowd"][-1], found["worker"][0]
     long = found["long"][0]
+    wide = found.get("wide", [])
+    narrow = [one for one in found["crowd"] if wide and one["workers"] == wide[0]["workers"]]
     journal, looked = (
         [(size, lines[f"null {size}", of][0].slope) for size in SIZES if (f"null {size}", of) in lines]
         for of in ("journal_mb", "reopen_s")
     )
     kept = [*((size, 1e6 * slope) for size, slope in journal if size < GPU), (GPU, crowd["journal_bytes_per_batch"])]
-    share = batch / own["batch"]  # tallies and landing bits grow with the runs, the client's work hardly does
+    kept += [(one["batch"], one["journal_bytes_per_batch"]) for one in wide]
+    share = batch / own["batch"]  # landing bits grow with the runs
 
     def of_workers(name: str) -> float:
         straight = ("crowd", name) in lines and gpus != crowd["workers"]
         return float(max(lines["crowd", name][0].at(gpus), 0.0) if straight else crowd[name])
 
+    def of_batch(name: str, rows: Sequence[dict[str, Any]], start: float) -> float:
+        more = line([(one["batch"], one[name]) for one in rows]).slope if len(rows) > 1 else 0.0
+        return float(max(start + more * (batch - GPU), 0.0))
+
+    both = [*narrow, *wide]
     return Costs(
-        client_seconds=crowd["client_ms_per_batch"] / 1e3,
-        scheduler_seconds=crowd["scheduler_ms_per_batch"] / 1e3,
-        worker_seconds=own["worker_cpu_s"] * share,
+        client_seconds=of_batch("client_ms_per_batch", both, crowd["client_ms_per_batch"]) / 1e3,
+        scheduler_seconds=of_batch("scheduler_ms_per_batch", both, crowd["scheduler_ms_per_batch"]) / 1e3,
+        worker_seconds=of_batch("worker_cpu_s", found["worker"], own["worker_cpu_s"]),
         journal_bytes=line(kept).at(batch) if len(kept) > 1 else crowd["journal_bytes_per_batch"] * share,
         network_bytes=2 * (own["sent_bytes"] + own["content_bytes"] + own["landed_bytes"] * share),
         client_bytes=max(long["client_bytes_per_batch"], 0.0),
@@ -258,30 +271,32 @@ def costs(
         client_memory=of_workers("peak_rss_mb") * MB,
         scheduler_memory=of_workers("scheduler_rss_mb") * MB,
         greet_seconds=of_workers("greet_s"),
-        resume_seconds=max(line(looked).at(batch), 0.0) if len(looked) > 1 else 0.0,
+        resume_seconds=max(line(looked).at(batch), 0.0) if len(looked) > 1 else None,
     )
 
 
-def conclusions(told: dict[str, Any], assumed: bool) -> str:
-    """What the figures foretell, in words."""
+def conclusions(told: dict[str, Any], assumed: bool, shorter: bool = False) -> str:
+    """What the figures foretell, in words. shorter: of batches shorter than `execute` would cut."""
     rate = f"{told['gpu_rate']:.3g} runs/s each ({'assumed, not measured' if assumed else 'as given'})"
     limits = ", ".join(
         f"{name} {amount(one['needs'], one['unit'])} ({100 * one['load']:.3g} % of {amount(one['has'], one['unit'])})"
         for name, one in told["limits"].items()
     )
+    before = "Without longer batches: " if shorter else ""
     load = told["limits"][told["first"]]["load"]
     first = f"First breaks the {told['first']}, at {load:.2g} times what there is"
     if not told["breaks"]:
         first = f"Nothing breaks; nearest to it is the {told['first']}"
+    resume = told["resume_s"]
+    again = "" if resume is None else f"; to look through the journal once more takes {amount(resume, 's')}"
     return (
-        f"{told['runs']:.0e} runs on {told['gpus']} GPUs of {rate} fly for {amount(told['flight_s'], 's')} in "
+        f"{before}{told['runs']:.0e} runs on {told['gpus']} GPUs of {rate} fly for {amount(told['flight_s'], 's')} in "
         f"{told['batches']:.3g} batches of {told['batch']} runs, {told['batches_per_s']:.3g} in a second. {first}. One "
-        f"client and scheduler keep up with {told['gpus_of_one_client']:.3g} such GPUs, or with all of them in batches "
-        f"of {told['batch_that_fits']:.2g} runs; as it is, the campaign takes {amount(told['least_s'], 's')}. Needed: "
-        f"{limits}. "
+        f"client and scheduler keep up with {told['gpus_of_one_client']:.3g} such GPUs; as it is, the campaign takes "
+        f"{amount(told['least_s'], 's')}. Needed: {limits}. "
         f"The scheduler moves {amount(told['network_bytes'], 'byte')}, "
         f"{amount(told['network_bytes_per_s'], 'byte')} in a second of flight; all workers are greeted in "
-        f"{amount(told['greet_s'], 's')}; to look through the journal once more takes {amount(told['resume_s'], 's')}."
+        f"{amount(told['greet_s'], 's')}{again}."
     )
 
 
@@ -296,7 +311,15 @@ def amount(value: float, unit: str) -> str:
     return f"{value / size:.3g} {name}"
 
 
-HEADER = ("runs", "designs", "runs of a batch", "peak memory", "journal", "of a batch", "client for each batch")
+HEADER = (
+    "runs",
+    "designs",
+    "runs of a batch",
+    "peak memory with the dataset",
+    "journal",
+    "of a batch",
+    "client for each batch",
+)
 FORMATS: dict[str, Callable[[Any], str]] = {
     "runs": "{:.0e}".format, "cases": "{:.0f}".format, "batch": "{:.0f}".format,
     "peak_rss_with_dataset_mb": "{:.0f} MB".format, "journal_mb": "{:.1f} MB".format,
@@ -319,17 +342,16 @@ def table(header: Sequence[str], formats: dict[str, Callable[[Any], str]], rows:
 
 
 def markdown(found: dict[str, list[dict[str, Any]]], lines: Sequence[str], told: Sequence[str]) -> str:
-    """The block of the README."""
+    """The block of README.md beside this file."""
     crowd, two, what = found["crowd"][-1], found["cores"][0], origin(found)
     versions = ", ".join(f"{name} {version}" for name, version in what["versions"].items())
-    rows = [one for batch in SIZES for one in found[f"null {batch}"]] + found["cases"]
+    rows = [one for name in (*(f"null {batch}" for batch in SIZES), "cases") for one in found.get(name, ())]
     return "\n\n".join([
         f"By `{COMMAND}` on {what['cores']} cores of {what['device']}, {what['date']}; {versions}, kernels "
         f"{what['kernel_digest'][:8]}. A null kernel whose results have their true size, one thread of the "
-        f"client; the dataset is in the memory.",
+        f"client. MB are 10^6 bytes.",
         table(HEADER, FORMATS, rows),
-        f"The real kernel flies {two['descents_per_s_one_core']:.0f} descents/s on one core and "
-        f"{two['descents_per_s_all_cores']:.0f} on {what['cores']}, {100 * two['scaling']:.0f} % of that each.",
+        f"The real kernel flies {bench.linear(two)}.",
         f"Simulated workers at a real scheduler, each of which takes {crowd['batch_s']:g} s for a batch of {GPU} runs: "
         f"they share the cores with client and scheduler, so that processor times count, not the batches/s.",
         table(CROWD_HEADER, CROWD_FORMATS, found["crowd"]),
@@ -340,7 +362,12 @@ def markdown(found: dict[str, list[dict[str, Any]]], lines: Sequence[str], told:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="runs, cases, workers; all without any")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help="runs, cases, workers (10 000 batches at least: minutes); all without any",
+    )
     parser.add_argument("--most", type=float, default=1e8, help="runs of the largest campaign of one case (1e8)")
     parser.add_argument("--cases", type=int, default=CASES[-1], help="designs of the widest campaign (10000)")
     parser.add_argument("--workers", type=int, default=CROWDS[-1], help="simulated workers at most (1000)")
@@ -351,7 +378,11 @@ def main() -> None:
     parser.add_argument(
         "--from", type=Path, dest="recorded", metavar="FILE", help="of lines printed before: measure nothing"
     )
-    parser.add_argument("--write", type=Path, metavar="PAGE.md", help="put it into this page, between its scale marks")
+    page = Path(__file__).with_name("README.md")
+    parser.add_argument(
+        "--write", type=Path, nargs="?", const=page, metavar="PAGE.md",
+        help="put it into this page, between its scale marks (tests/scale/README.md)",
+    )  # fmt: skip
     options = parser.parse_args()
     parts = options.parts or list(PARTS)
     if options.recorded and options.parts:
@@ -361,15 +392,17 @@ def main() -> None:
     if options.write:
         if set(parts) != set(PARTS):
             parser.error("--write takes all parts")
+        if options.workers < CROWDS[0]:
+            parser.error(f"--write takes at least {CROWDS[0]} --workers")
         pages.block(options.write, "scale")
     found = recorded(options.recorded) if options.recorded else gauged(parts, options)
     lines = fitted(found)
-    words = [text for _, text in lines.values()]
+    words = [text for one, text in lines.values() if one.departure <= LAW]
     told = [text for batch in batches_of(options) for text in foretell(found, lines, batch, options)]
     for text in (*words, *told):
         tell(text)
     if options.write:
-        shown = [text for which, (_, text) in lines.items() if which in SHOWN]
+        shown = [text for which, (one, text) in lines.items() if which in SHOWN and one.departure <= LAW]
         pages.write_block(options.write, "scale", markdown(found, shown, told))
 
 
@@ -379,7 +412,7 @@ def gauged(parts: Sequence[str], options: argparse.Namespace) -> dict[str, list[
     with tempfile.TemporaryDirectory() as folder:
         records = null.flown(state([load(MISSION)]).cases[0].params)
         ready = {}
-        for batch in (*SIZES, CASE_RUNS):
+        for batch in (*SIZES, CASE_RUNS, *([WIDE] if "workers" in parts else [])):
             path = Path(folder) / f"{batch}"
             path.write_bytes(pickle.dumps(null.Ready.made(records, batch)))
             ready[batch] = str(path)
@@ -393,9 +426,10 @@ def gauged(parts: Sequence[str], options: argparse.Namespace) -> dict[str, list[
 
 
 def batches_of(options: argparse.Namespace) -> list[int]:
-    """Runs of a batch to foretell for: what a GPU flies in one launch, and what `execute` cuts for its two threads."""
+    """Runs of a batch to foretell for: what `execute` cuts for a GPU's two threads, and a launch, if it is less."""
     rate = options.gpu_rate or ASSUMED_RATE
-    return sorted({GPU, min(GpuBackend.batch, int(rate / 2 * longest(2 * options.gpus)))})
+    cut = min(GpuBackend.batch, int(rate / 2 * longest(2 * options.gpus)))
+    return [cut, GPU] if cut > GPU else [cut]
 
 
 def foretell(
@@ -412,7 +446,7 @@ def foretell(
         psutil.virtual_memory().total,
     )  # fmt: skip
     printed({"series": "foretold", "gpu_rate_assumed": options.gpu_rate is None, **told, **origin(found)})
-    return [conclusions(told, options.gpu_rate is None)]
+    return [conclusions(told, options.gpu_rate is None, batch < batches_of(options)[0])]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import lines
 import measures
@@ -18,6 +20,7 @@ import scaling
 from lines import Costs, foretold, line
 
 from mcrisk import flight
+from mcrisk.backends.cpu import sums_of
 from mcrisk.campaign import state
 from mcrisk.encoding import decode, encode
 from mcrisk.mission import load
@@ -82,29 +85,78 @@ def test_what_breaks_first_is_what_is_missing_most():
         "memory of client and scheduler": 0.25, "size of the journal": 100e9 / lines.SQLITE_BYTES,
     })  # fmt: skip
     assert (told["first"], told["breaks"]) == ("client's processor", True)
-    assert (told["gpus_of_one_client"], told["batch_that_fits"]) == (250, 4e6)
+    assert told["gpus_of_one_client"] == 250
     assert told["least_s"] == 4010
 
 
 def test_nothing_breaks_where_all_suffices():
-    """By hand: the same runs at a hundredth of the rate; a worker still sums up after each flight."""
+    """By hand: the same runs at a hundredth of the rate; a worker reads sums while the next batch flies."""
     told = foretold(COSTS, 1e12, 1000, 1e4, 10**6, memory=16e9)
 
     assert (told["first"], told["breaks"]) == ("memory of client and scheduler", False)
     assert told["gpus_of_one_client"] == pytest.approx(25_000)
-    assert told["least_s"] == pytest.approx(100_510)
+    assert told["least_s"] == pytest.approx(100_010)
 
 
 def test_the_conclusions_say_what_breaks_and_what_was_assumed():
     """In words, with figures."""
     broken = scaling.conclusions(foretold(COSTS, 1e12, 1000, 1e6, 10**6, memory=16e9), assumed=True)
-    sound = scaling.conclusions(foretold(COSTS, 1e12, 1000, 1e4, 10**6, memory=16e9), assumed=False)
+    sound = scaling.conclusions(foretold(COSTS, 1e12, 1000, 1e4, 10**6, memory=16e9), assumed=False, shorter=True)
 
     assert "1e+12 runs on 1000 GPUs of 1e+06 runs/s each (assumed, not measured) fly for 16.7 min" in broken
     assert "First breaks the client's processor, at 4 times what there is" in broken
     assert "keep up with 250 such GPUs" in broken
+    assert broken.startswith("1e+12 runs") and sound.startswith("Without longer batches: 1e+12 runs")
     assert "(as given)" in sound
     assert "Nothing breaks; nearest to it is the memory of client and scheduler" in sound
+
+
+def test_what_is_flown_is_foretold_first():
+    """1000 GPUs of 5e5 runs/s get batches of 20 s for two threads each; ten get half a second, less than a launch."""
+    options = SimpleNamespace(gpu_rate=None, gpus=1000)
+    few = SimpleNamespace(gpu_rate=None, gpus=10)
+
+    assert scaling.batches_of(options) == [5_000_000, measures.GPU]
+    assert scaling.batches_of(few) == [125_000]
+
+
+def test_a_batch_of_more_runs_costs_more():
+    """By hand: 100 workers take 1 ms more for 4 million runs more; so do 1000."""
+    at = {
+        "batch_s": 1.0,
+        "journal_bytes_per_batch": 1e5,
+        "peak_rss_mb": 100.0,
+        "scheduler_rss_mb": 100.0,
+        "greet_s": 1.0,
+    }
+    crowd = [
+        at | {"workers": number, "batch": measures.GPU, "client_ms_per_batch": cost, "scheduler_ms_per_batch": 2.0}
+        for number, cost in ((100, 3.0), (1000, 4.0))
+    ]
+    wide = [crowd[0] | {"batch": measures.GPU + 4_000_000, "client_ms_per_batch": 4.0, "journal_bytes_per_batch": 5e5}]
+    sent = {"sent_bytes": 1, "content_bytes": 1, "landed_bytes": 1}
+    worker = [
+        sent | {"batch": measures.GPU, "worker_cpu_s": 0.02},
+        sent | {"batch": wide[0]["batch"], "worker_cpu_s": 0.06},
+    ]
+    long = [{"client_bytes_per_batch": 0.0, "scheduler_bytes_per_batch": 0.0}]
+    found = {"crowd": crowd, "wide": wide, "worker": worker, "long": long}
+    costs = scaling.costs(found, {}, measures.GPU + 2_000_000, 1000)
+
+    assert costs.client_seconds == pytest.approx(4.5e-3)
+    assert costs.scheduler_seconds == pytest.approx(2e-3)
+    assert costs.worker_seconds == pytest.approx(0.04)
+    assert costs.journal_bytes == pytest.approx(3e5)
+
+
+def test_a_worker_of_a_gpu_does_not_sum_its_runs(monkeypatch):
+    """It reads the sums of the device; that of the runs themselves is done before, once."""
+    summed = []
+    monkeypatch.setattr(measures, "sums_of", lambda *given: summed.append(1) or sums_of(*given))
+    found = measures.worker(2000)
+
+    assert len(summed) == 1
+    assert found["batch"] == 2000 and found["content_bytes"] > 1000 and found["worker_cpu_s"] > 0
 
 
 @pytest.mark.parametrize("first", [0, 1 << 40])
@@ -160,6 +212,28 @@ def test_lines_and_foretelling_need_the_figures_they_name(capsys):
     )
     assert all({"series", "slope", "intercept", "departure", "device", "versions", "kernel_digest"} <= one.keys()
                for one in printed)  # fmt: skip
+
+
+def test_a_series_without_sizes_is_left_out(monkeypatch, capsys):
+    """Where --most is below all of them; what was measured still says where it is from."""
+    monkeypatch.setattr(scaling, "measured", lambda series, name, runs, *_: {"series": series, "date": f"{runs:g}"})
+    found = scaling.over_runs(10_000, dict.fromkeys(scaling.SIZES, ""))
+
+    assert list(found) == ["real", "null 700"]
+    assert scaling.over_cases(0, {scaling.CASE_RUNS: ""}) == {}
+    assert scaling.origin(found) == {"date": "10000"}
+    assert scaling.origin({"real": []}) == {}
+
+
+def test_what_was_not_measured_is_not_concluded():
+    """The time to look through a journal, where no line was put through it."""
+    told = foretold(replace(COSTS, resume_seconds=None), 1e12, 1000, 1e6, 10**6, memory=16e9)
+
+    assert told["resume_s"] is None
+    assert "journal once more" not in scaling.conclusions(told, assumed=True)
+    assert "journal once more takes 1.67 min." in scaling.conclusions(
+        foretold(COSTS, 1e12, 1000, 1e6, 10**6, memory=16e9), assumed=True
+    )
 
 
 def test_figures_that_were_printed_are_read_back(tmp_path, capsys):
