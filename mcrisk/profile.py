@@ -65,6 +65,8 @@ def quiet(packed: bytes, real: int = 4) -> bytes:
             case["faults"][name]["probability"] = 0
             case["faults"][name]["rate"] = 0
     world["touchdown"]["foot_caught"] = 0
+    world["touchdown"]["leg_length_error"] = 0
+    world["terrain"]["roughness"] = 0
     return case.tobytes()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from .schema import load_schema
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Flight", "main", "table"]
+__all__ = ["Flight", "Fly", "Row", "band", "flyer", "inside", "main", "markdown", "table"]
 
 BAND = (0.05, 0.5, 0.95)
 WORDS = {True: "yes", False: "no", None: "-"}
@@ -103,8 +103,8 @@ class Row:
     remark: str = ""
 
 
-def table(runs: int, seed: int, tell: Callable[[str], None] = print) -> str:
-    """The validation table as Markdown, from runs of this kernel."""
+def flyer(runs: int, seed: int, tell: Callable[[str], None] = print) -> Fly:
+    """`fly(name, changes)`: records of one mission with changes; the same worlds every time."""
     from .backends.cpu import CpuBackend
 
     backend = CpuBackend()
@@ -114,7 +114,11 @@ def table(runs: int, seed: int, tell: Callable[[str], None] = print) -> str:
         packed = params.pack(design(load(name).replace(changes or {})), backend.real)
         return Flight(name, changes or {}, backend.run(packed, seed, 0, runs))
 
-    rows = [*_resilience(fly), *_mission_one(fly), *_blue_ghost(fly)]
+    return fly
+
+
+def markdown(rows: Iterable[Row], runs: int, seed: int) -> str:
+    """Rows as a table."""
     lines = [
         f"{runs} runs each, seed {seed}; shares with 95 % interval, figures as median (5 to 95 %).",
         "",
@@ -126,6 +130,12 @@ def table(runs: int, seed: int, tell: Callable[[str], None] = print) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def table(runs: int, seed: int, tell: Callable[[str], None] = print) -> str:
+    """The validation table as Markdown, from runs of this kernel."""
+    fly = flyer(runs, seed, tell)
+    return markdown([*_resilience(fly), *_mission_one(fly), *_blue_ghost(fly)], runs, seed)
 
 
 Fly = Callable[..., Flight]

@@ -143,6 +143,7 @@ def test_long_scripts_tell_what_they_do_before_they_do_it(script: str, tmp_path:
     ("program", "behind"),
     [
         ("scripts/validate", "-mmcrisk.validate"),
+        ("scripts/validate history", "-mmcrisk.history"),
         ("scripts/pairing", "tests/scale/pairing.py"),
         ("scripts/bench scaling", "tests/scale/scaling.py"),
         ("scripts/bench peers", "tests/peers/peers.py"),
