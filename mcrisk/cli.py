@@ -36,6 +36,7 @@ for function, short in (
     (ask.show, "Show results that are there, or list the shipped missions and studies."),
     (judge.compare, "Tell which of several designs lands more often."),
     (judge.verify, "Judge requirements: PASS, FAIL or UNDECIDED."),
+    (judge.survive, "Fly a lander through faults of history."),
     (judge.export, "Write results as CSV or netCDF."),
     (ask.replay, "Fly one run again and show its course."),
     (design.params, "List the parameters of a mission."),
