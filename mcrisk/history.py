@@ -1,7 +1,11 @@
 """The history of lunar landings flown again: reported outcome and figures, simulated ones, agreement, and why not.
 
-Sources and confidence letters stand in the mission files; nothing in them is fitted to an outcome. Taken from a report,
-and therefore no validation: the height error of im_1. What a mission needs that the model has not is said in its rows.
+Sources and confidence letters stand in the mission files. No value is fitted to a reported figure, but for conditions
+taken from reports, which are therefore no validation: the height error of im_1, descent rates that a mission states.
+Some were stated anew after first flights lost landers to what the model leaves out, and say so there: engines that
+are gimballed (IM) or throttled one by one (Chandrayaan), the test of radar heights and the tilt of the last metres of
+Apollo, the slower middle of Chandrayaan-2's reference, 5 kg short of propellant; the scatter of slopes of SLIM, and
+that about the height error of im_1. That they land as designed is no proof of anything.
 """
 
 from __future__ import annotations
