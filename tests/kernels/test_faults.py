@@ -137,8 +137,8 @@ def rig(probe):
     Draws const draws = make_draws(5, 6);
     Vec3 const here{0, 0, 1000};
     World const& world = rig.run.world;
-    Range const range = measure_range(world.altimeter, world.terrain, world.gravity, state.failing, 777, here, identity(),
-                                      draws, ticks, false);
+    Range const range = measure_range(world.altimeter, world.terrain, world.gravity, state.failing, 777, here,
+                                      identity(), draws, ticks, false);
     BeamSpeeds const speeds = measure_speeds(world.velocimeter, state.failing, 1000, Vec3{0, 0, -10}, identity(), draws,
                                              ticks);
     Fix const fix = measure_fix(world.camera, state.failing, 1000, 0, 0, draws, ticks);
