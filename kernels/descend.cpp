@@ -155,36 +155,51 @@ struct Tile {
     MCR_MEMBER Draws draws(int lane) const { return Draws{key_low, key_high, run_low[lane], run_high[lane]}; }
 };
 
+/// `struck`: not false where a fault may have stopped the computer of a run: its words then stay as they are.
+template <bool struck>
 MCR_FN void lane_guide(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     Flag const up = 1 - state.failing.computer_down;
     do_guide(params, state, tick);
-    tile.state.store_where(up, lane, state, guidance_words);
+    if (struck) {
+        tile.state.store_where(up, lane, state, guidance_words);
+    } else {
+        tile.state.store(lane, state, guidance_words);
+    }
 }
 MCR_FN void lane_fail(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     do_fail(params, tile.run.load(lane), state, tick);
     tile.state.store(lane, state, failing_words, guidance_words, command_words, events_words);
 }
+template <bool struck>
 MCR_FN void lane_control(Tile& tile, Params const& params, int lane) {
     State state = tile.state.load(lane);
     Flag const up = 1 - state.failing.computer_down;
     do_control(params, state);
-    tile.state.store_where(up, lane, state, guidance_words, command_words);
+    if (struck) {
+        tile.state.store_where(up, lane, state, guidance_words, command_words);
+    } else {
+        tile.state.store(lane, state, guidance_words, command_words);
+    }
 }
 MCR_FN void lane_propagate(Tile& tile, Params const& params, int tick, int index, int lane) {
     State state = tile.state.load(lane);
     do_propagate(params, tile.run.load(lane), state, tick, index);
     tile.state.store(lane, state, truth_words);
 }
-template <bool covariance>
+template <bool covariance, bool struck>
 MCR_FN void lane_integrate(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     Flag const up = 1 - state.failing.computer_down;
     do_sense(tile.run.load(lane), state, tile.draws(lane), tick);
     do_integrate(params, state, tick, covariance);
     tile.state.store(lane, state, truth_words, imu_words);
-    tile.state.store_where(up, lane, state, estimate_words, navigation_words, guidance_words, rate_words);
+    if (struck) {
+        tile.state.store_where(up, lane, state, estimate_words, navigation_words, guidance_words, rate_words);
+    } else {
+        tile.state.store(lane, state, estimate_words, navigation_words, guidance_words, rate_words);
+    }
 }
 template <bool altimeter_due>
 MCR_FN void lane_look(Tile& tile, int lane) {
@@ -225,7 +240,11 @@ MCR_FN void lane_watch(Tile& tile, Params const& params, int tick, int lane) {
 
 MCR_BLOCK guide_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_guide(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_guide<false>(tile, params, tick, lane);
+}
+MCR_BLOCK guide_struck_tile(Tile& tile, Params const& params, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_guide<true>(tile, params, tick, lane);
 }
 MCR_BLOCK fail_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
@@ -233,7 +252,11 @@ MCR_BLOCK fail_tile(Tile& tile, Params const& params, int tick) {
 }
 MCR_BLOCK control_tile(Tile& tile, Params const& params) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_control(tile, params, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_control<false>(tile, params, lane);
+}
+MCR_BLOCK control_struck_tile(Tile& tile, Params const& params) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_control<true>(tile, params, lane);
 }
 MCR_BLOCK propagate_tile(Tile& tile, Params const& params, int tick, int index) {
     MCR_LANES
@@ -241,20 +264,27 @@ MCR_BLOCK propagate_tile(Tile& tile, Params const& params, int tick, int index) 
 }
 MCR_BLOCK integrate_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<false>(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<false, false>(tile, params, tick, lane);
+}
+MCR_BLOCK integrate_struck_tile(Tile& tile, Params const& params, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<false, true>(tile, params, tick, lane);
 }
 MCR_BLOCK integrate_filter_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<true>(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<true, false>(tile, params, tick, lane);
 }
-MCR_BLOCK look_tile(Tile& tile, bool altimeter_due) {
-    if (altimeter_due) {
-        MCR_LANES
-        for (int lane = 0; lane < tile_width; ++lane) lane_look<true>(tile, lane);
-    } else {
-        MCR_LANES
-        for (int lane = 0; lane < tile_width; ++lane) lane_look<false>(tile, lane);
-    }
+MCR_BLOCK integrate_filter_struck_tile(Tile& tile, Params const& params, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<true, true>(tile, params, tick, lane);
+}
+MCR_BLOCK look_tile(Tile& tile) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_look<true>(tile, lane);
+}
+MCR_BLOCK look_elsewhere_tile(Tile& tile) {  // the altimeter is not due
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_look<false>(tile, lane);
 }
 MCR_BLOCK altimeter_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
@@ -338,6 +368,10 @@ bool any_lane(Flag const (&flags)[tile_width]) {
 void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* kept) {
     unsigned const* const ended = tile.state.column[ended_words.first];
     bool const strikes = any_lane(tile.struck);
+    auto const guide_block = strikes ? guide_struck_tile : guide_tile;
+    auto const control_block = strikes ? control_struck_tile : control_tile;
+    auto const integrate_block = strikes ? integrate_struck_tile : integrate_tile;
+    auto const filter_block = strikes ? integrate_filter_struck_tile : integrate_filter_tile;
     unsigned flying[tile_width];
     for (int lane = 0; lane < tile_width; ++lane) flying[lane] = lane < runs;
     auto const altimeter_block = is_mapped(params) ? altimeter_map_tile : relief ? altimeter_relief_tile : altimeter_tile;
@@ -346,17 +380,21 @@ void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* ke
     int tick = 0;
     for (; tick < params.simulation.time_max_ticks && left > 1; ++tick) {
         Schedule const now = schedule_of(params, tick);
-        if (now.guide) guide_tile(tile, params, tick);
+        if (now.guide) guide_block(tile, params, tick);
         if (strikes) fail_tile(tile, params, tick);
-        control_tile(tile, params);
+        control_block(tile, params);
         for (int index = 0; index < params.simulation.truth_steps; ++index) propagate_tile(tile, params, tick, index);
         if (now.covariance) {
-            integrate_filter_tile(tile, params, tick);
+            filter_block(tile, params, tick);
         } else {
-            integrate_tile(tile, params, tick);
+            integrate_block(tile, params, tick);
         }
         if (now.look) {
-            look_tile(tile, now.altimeter);
+            if (now.altimeter) {
+                look_tile(tile);
+            } else {
+                look_elsewhere_tile(tile);
+            }
             if (now.altimeter && any_lane(tile.altimeter)) altimeter_block(tile, params, tick);
             if (now.velocimeter && any_lane(tile.velocimeter)) velocimeter_tile(tile, params, tick);
             if (now.camera && any_lane(tile.camera)) camera_tile(tile, params, tick);

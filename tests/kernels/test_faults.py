@@ -21,7 +21,7 @@ NAMES = [one.name for one in FAULTS if one.type == "Fault"]
 NUMBER = {name: number for number, name in enumerate(NAMES)} | {"none": -1}
 MASS, SHARE, JUMP = 900.0, 0.25, 0.1
 
-# 2 kN at full throttle on 900 kg, four engines of 100 N at 0.8 m, jets of 20 N m, 100 kg m^2; no gravity, no noise, no lag.
+# 2 kN at full throttle on 900 kg, four engines of 100 N at 0.8 m, jets of 20 N m, 100 kg m^2; no gravity, noise or lag.
 RIG = """
 struct Rig { Params params; Run run; State state; };
 MCR_FN Rig rig_of(int number, int begins, real flow, real azimuth, real duty, real torque_time) {
@@ -136,11 +136,12 @@ def rig(probe):
     State const& state = rig.state;
     Draws const draws = make_draws(5, 6);
     Vec3 const here{0, 0, 1000};
-    Range const range = measure_range(rig.run.world.altimeter, rig.run.world.terrain, rig.run.world.gravity, state.failing,
-                                      777, here, identity(), draws, ticks, false);
-    BeamSpeeds const speeds = measure_speeds(rig.run.world.velocimeter, state.failing, 1000, Vec3{0, 0, -10}, identity(),
-                                             draws, ticks);
-    Fix const fix = measure_fix(rig.run.world.camera, state.failing, 1000, 0, 0, draws, ticks);
+    World const& world = rig.run.world;
+    Range const range = measure_range(world.altimeter, world.terrain, world.gravity, state.failing, 777, here,
+                                      identity(), draws, ticks, false);
+    BeamSpeeds const speeds = measure_speeds(world.velocimeter, state.failing, 1000, Vec3{0, 0, -10}, identity(), draws,
+                                             ticks);
+    Fix const fix = measure_fix(world.camera, state.failing, 1000, 0, 0, draws, ticks);
     """
     function = probe(
         "descent.h",
@@ -178,7 +179,7 @@ def at_work(samples, fault):
 
 def burning(samples):
     """Seconds after ignition: the first tick that asks for thrust ends 0.1 s after it."""
-    first = np.argmax((samples["phase"] >= 1))
+    first = np.argmax(samples["phase"] >= 1)
     return samples["time"] - samples["time"][first]
 
 
@@ -233,7 +234,7 @@ def test_an_engine_that_fails_to_start_gives_nothing(rig):
 
 
 def test_a_partial_loss_takes_its_share_of_thrust_and_flow_and_a_lost_nozzle_the_thrust_alone(rig):
-    """A quarter: 0.75 of thrust and flow; with a lost nozzle 0.75 of thrust and all the flow; half of that in between."""
+    """A quarter: 0.75 of thrust and flow; with a lost nozzle 0.75 of thrust and all the flow; half the flow too."""
     well = rig("none")
     for flow in (0, 0.5, 1):
         end = rig("main_loss", flow=flow)
@@ -399,7 +400,7 @@ def test_a_wrong_map_misplaces_the_lander_by_its_error(error):
 
 
 def test_a_computer_that_restarts_turns_the_engines_off_and_comes_back():
-    """3 s from 100 s after ignition: no thrust at the end of its ticks, the estimate stands still; then thrust again."""
+    """3 s from 100 s after ignition: no thrust, and the estimate stands still; then thrust again."""
     samples = flight(computer_reset__probability=1, computer_reset__after=100, computer_reset__duration=3)
     well = flight()
     down = at_work(samples, "computer_reset")

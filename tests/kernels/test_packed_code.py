@@ -13,11 +13,15 @@ from mcrisk.schema import load_schema
 # The least packed operations of each block: about half of what it needs today, so that the model may change freely.
 FLOOR = {
     "guide": 350,
+    "guide_struck": 350,
     "fail": 32,
     "control": 80,
+    "control_struck": 80,
     "propagate": 320,
     "integrate": 300,
+    "integrate_struck": 300,
     "integrate_filter": 450,
+    "integrate_filter_struck": 450,
     "altimeter": 250,
     "altimeter_relief": 500,
     "altimeter_map": 800,
@@ -25,6 +29,7 @@ FLOOR = {
     "camera": 320,
     "drift": 130,
     "look": 3,
+    "look_elsewhere": 3,
     "watch": 35,
     "watch_relief": 50,
     "press": 65,
