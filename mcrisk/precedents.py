@@ -1,7 +1,7 @@
 """Faults that landers have died of, or nearly: a lander of today flown through each of them.
 
-Each precedent states the fault alone, on any lander: its own sensors, guidance and gear answer it. Sources: the operators'
-reports named in the mission files of the same landers; Mars Polar Lander: JPL D-18709 (2000).
+Each precedent states the fault alone, on any lander: its own sensors, guidance and gear answer it. Sources: operators'
+reports, named in the mission files of the same landers; Mars Polar Lander: JPL D-18709 (2000).
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def survive(
     """The landing risk of a lander under each precedent that applies to it: dim `precedent`, the first of them `none`.
 
     The dataset of `sweep`, with dim `design` renamed, and coordinates `lander` and `happened` that tell the story. All
-    fly on the same random worlds. A precedent counts beside what the mission itself disperses and strikes; where it sets a
-    dispersed value, the scatter stays.
+    fly on the same random worlds. A precedent counts beside what the mission itself disperses and strikes; where it sets
+    a dispersed value, the scatter stays.
 
     Raises MistakeError for a mission that is none, and ImpossibleDesign for one that cannot fly.
     """

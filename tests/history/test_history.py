@@ -16,8 +16,10 @@ from mcrisk.nominal import design
 from mcrisk.schema import load_schema
 from mcrisk.validate import markdown
 
+FLOWN = ("beresheet", "chandrayaan_2", "im_1", "im_2", "slim")
 
-@pytest.mark.parametrize("name", [one for one in history.MISSIONS if one not in ("im_1", "im_2")])
+
+@pytest.mark.parametrize("name", [one for one in history.MISSIONS if one not in FLOWN])
 def test_what_landed_or_was_expected_to_lands(fly, name) -> None:
     """98.6 % of Chandrayaan-3 land, the fewest of these."""
     assert fly(name).share > 0.95
@@ -81,13 +83,23 @@ def test_the_orbit_of_luna_25_is_refused_by_its_name() -> None:
         design(load("luna_25_as_designed").replace({"orbit.perilune": "-22 km"}))
 
 
+@pytest.mark.parametrize(("name", "cause"), [("beresheet", "computer_reset"), ("slim", "thrust_short")])
+def test_what_was_lost_to_a_fault_is_lost_to_it(fly, name, cause) -> None:
+    flown = fly(name)
+
+    assert flown.share < 0.05
+    assert np.mean(flown.records["cause"] == load_schema().enums["Cause"][cause]) > 0.8
+
+
 def test_every_outcome_of_the_table_agrees(fly) -> None:
-    """Figures need not: their rows say why."""
+    """Figures need not: their rows say why. Nor does Chandrayaan-2 as flown: what killed it is not modelled."""
     rows = history.rows(fly)
     outcomes = [row for row in rows if row.figure.endswith("outcome")]
 
-    assert len(outcomes) == 11
-    assert [row.mission for row in outcomes if row.agrees is not True] == []
+    assert len(outcomes) == 14
+    assert [(row.mission, row.figure) for row in outcomes if row.agrees is not True] == [
+        ("Chandrayaan-2", "as flown, outcome")
+    ]
     assert all(row.remark for row in rows if row.agrees is False)
     assert markdown(rows, 512, 0).count("\n") == 3 + len(rows)
 

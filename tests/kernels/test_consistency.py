@@ -72,7 +72,8 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
         truth.clearance = ground_clearance(world.terrain, world.gravity, truth.position_S, false);
         real spare;
         Increments const increments =
-            measure_increments(imu, errors, working(), unit_memory, truth.angle_B, truth.velocity_B, draws, tick, spare);
+            measure_increments(imu, errors, working(), unit_memory, truth.angle_B, truth.velocity_B, draws, tick,
+                               spare);
         Vec3 const force_S = integrate_increments(estimate, memory, world.gravity, increments);
         if (tick % covariance_ticks == 0)
             step_covariance(memory, navigation, imu, world.gravity, estimate, force_S, increments.angle_B, tick);
