@@ -282,7 +282,7 @@ def _beresheet_flown(fly: Fly) -> list[Row]:
             "134 m/s at 149 m, M",
             flown.band("descent_rate", "m/s"),
             abs(flown.median("descent_rate") - 134) < 20,
-            "from 14 km without any thrust; the engine was back for the last seconds, and when is not public",
+            "from 14 km without thrust; the engine was back for the last seconds, when exactly is not public",
         ),
     ]
 

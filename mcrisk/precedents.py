@@ -81,8 +81,8 @@ def survive(
     """The landing risk of a lander under each precedent that applies to it: dim `precedent`, the first of them `none`.
 
     The dataset of `sweep`, with dim `design` renamed, and coordinates `lander` and `happened` that tell the story. All
-    fly on the same random worlds. A precedent counts beside what the mission itself disperses and strikes; where it sets
-    a dispersed value, the scatter stays.
+    fly on the same random worlds. A precedent counts beside what the mission itself disperses and strikes; where it
+    sets a dispersed value, the scatter stays.
 
     Raises MistakeError for a mission that is none, and ImpossibleDesign for one that cannot fly.
     """

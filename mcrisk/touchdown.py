@@ -32,7 +32,8 @@ def touch_down(mission: Mission, **conditions: ArrayLike) -> NDArray[np.void]:
     """Each touchdown of the broadcast conditions, in their shape: fields of `Landing`, and `result`, number of RESULTS.
 
     conditions, in SI: `descent_rate`, `horizontal_speed` (along the local vertical and across it), `heading` of that
-    speed from downhill, `slope`, `yaw` of body x from downhill, `tilt`, `tilt_heading`, `tilt_rate`, `friction` (its own),
+    speed from downhill, `slope`, `yaw` of body x from downhill, `tilt`, `tilt_heading`, `tilt_rate`, `friction` (its
+    own),
     `caught` (1: no foot slides), `thrust` (the weight) until the engines are cut, `tank` (share of the propellant left:
     what the nominal design lands with). What is not named is zero, or stands in brackets.
 
