@@ -42,18 +42,39 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             tell("mcrisk: interrupted")
             code = 130
-        except OSError as error:
-            if os.environ.get("MCRISK_DEBUG"):
-                raise
-            code = failed_output(error)
         except Exception as error:
             if os.environ.get("MCRISK_DEBUG"):
                 raise
-            kind = type(error).__name__
-            tell(f"mcrisk: internal error ({kind}: {error}); MCRISK_DEBUG=1 shows where it happened")
+            if interruption(error):
+                tell("mcrisk: interrupted")
+                code = 130
+            elif isinstance(error, OSError):
+                code = failed_output(error)
+            else:
+                code = broken(error)
         raise typer.Exit(code or 0)
 
     return wrapper
+
+
+def interruption(error: BaseException) -> bool:
+    """Whether a failure only follows from an interruption, such as an import that was cut off."""
+    before: BaseException | None = error
+    while before is not None:
+        if isinstance(before, KeyboardInterrupt):
+            return True
+        before = before.__cause__ or before.__context__
+    return False
+
+
+def broken(error: Exception) -> int:
+    """The exit code where something failed that should not; memory that was not there is told as that."""
+    if isinstance(error, MemoryError):
+        tell(f"mcrisk: not enough memory{f' ({error})' if str(error) else ''}; what was flown is kept")
+    else:
+        kind = type(error).__name__
+        tell(f"mcrisk: internal error ({kind}: {error}); MCRISK_DEBUG=1 shows where it happened")
+    return InfrastructureError.exit_code
 
 
 def failed_output(error: OSError) -> int:

@@ -167,7 +167,7 @@ def test_what_a_bundle_is_made_of_is_not_in_its_sources(bundle: ModuleType, tree
         found = {path.relative_to(work / "source").as_posix() for path in bundle._files(work / "source")}
 
     assert {"PKG-INFO", "LICENSE", "pyproject.toml", "scripts/backend.py"} <= found
-    assert [] == [name for name in found if "offline" in name or "tools" in name or "gpu-check" in name]
+    assert [name for name in found if "offline" in name or "tools" in name or "gpu-check" in name] == []
 
 
 def test_a_link_out_of_the_source_tree_is_refused_in_one_message(bundle: ModuleType, tree: Path) -> None:
