@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mcrisk import api, backends, cli, execute, native, results
+from mcrisk import api, backends, cli, execute, native, results, scripting
 from mcrisk.commands import shared
 
 MISSION = "generic_small"
@@ -670,7 +670,7 @@ def test_the_documented_library_works_without_the_command_line(tmp_path):
 
 
 def test_examples_of_the_documentation_run():
-    for module in (cli, api, shared):
+    for module in (cli, api, shared, scripting):
         assert doctest.testmod(module).failed == 0
 
 
