@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mcrisk.mission import Mission
 
 INVALID_SHARE = 1e-4  # of the runs: more than this fails the campaign, though its results are written
+WRITING = {errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT, errno.EFBIG}  # of an output without a name
 WIDTH = 120  # [column] of output that is no terminal
 P = ParamSpec("P")
 
@@ -79,11 +81,15 @@ def broken(error: Exception) -> int:
 
 def failed_output(error: OSError) -> int:
     """The exit code where stdout takes no more, or another file that nothing else guards."""
+    text = (error.strerror or str(error) or type(error).__name__).lower()
+    if error.filename or not (isinstance(error, BrokenPipeError) or error.errno in WRITING):
+        tell(f"mcrisk: {f'{error.filename}: ' if error.filename else ''}{text}")
+        return InfrastructureError.exit_code
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):  # the reader has seen enough: `mcrisk params | head`
         return 0
-    tell(f"mcrisk: {error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}")
+    tell(f"mcrisk: standard output: {text}")
     return InfrastructureError.exit_code
 
 

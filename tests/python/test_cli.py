@@ -644,6 +644,15 @@ def test_memory_that_is_not_there_is_told_as_that(mcrisk, monkeypatch):
     assert (code, err) == (4, "mcrisk: not enough memory; what was flown is kept\n")
 
 
+def test_a_failure_that_is_not_of_an_output_does_not_accuse_it(mcrisk, monkeypatch):
+    def refuse(*_):
+        raise OSError("cannot load shared object")
+
+    monkeypatch.setattr(shared, "load_mission", refuse)
+
+    assert mcrisk("run", MISSION) == (4, "", "mcrisk: cannot load shared object\n")
+
+
 def test_only_the_command_decides_how_many_threads_linear_algebra_starts():
     """None is used here, and where memory is short OpenBLAS tries for ever to start them."""
     code = "import os; from mcrisk.{} import *; {}; print(os.environ.get('OPENBLAS_NUM_THREADS'))"
