@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib.util
 import json
+import os
 import struct
 import sys
 from pathlib import Path
@@ -45,7 +46,9 @@ def library_path(variant: str) -> Path:
     path = _native_folder() / f"libmcrisk_{variant}.so"
     if not path.is_file():
         found = ", ".join(library_variants()) or "none"
-        raise InfrastructureError(f"CPU library {variant}", f"one of {found}", "a variant that was not built", REMEDY)
+        forced = os.environ.get("MCRISK_ISA", "").strip().removeprefix("x86-64-") == variant
+        remedy = f"unset MCRISK_ISA, which asks for {variant}, or name one that was built" if forced else BROKEN
+        raise InfrastructureError(f"CPU library {variant}", f"one of {found}", "a variant that was not built", remedy)
     return path
 
 

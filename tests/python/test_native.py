@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mcrisk import backends, native
+from mcrisk import backends, bench, native
 from mcrisk.backends import build, cpu, ondemand
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.schema import load_schema
@@ -163,6 +163,25 @@ def test_a_compiler_that_fails_is_told_with_what_it_said(tmp_path: Path, script:
 
     assert str(error.value).endswith(message)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_variant_that_was_not_built_is_told_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InfrastructureError, match=r"CPU library v9: expected one of .*; install mcrisk again"):
+        native.library_path("v9")
+    monkeypatch.setenv("MCRISK_ISA", "x86-64-v9")
+    with pytest.raises(
+        InfrastructureError, match=r"; unset MCRISK_ISA, which asks for v9, or name one that was built$"
+    ):
+        native.library_path("v9")
+
+
+def test_the_benchmark_heeds_mcrisk_isa(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ondemand, "commands", list)
+    monkeypatch.setenv("MCRISK_ISA", cpu.fitting_variants()[0])
+    assert [one.variant for one in bench.libraries(print)] == cpu.fitting_variants()[:1]
+    monkeypatch.setenv("MCRISK_ISA", "foo")
+    with pytest.raises(MistakeError, match="MCRISK_ISA: expected one of"):
+        bench.libraries(print)
 
 
 def test_a_compiler_that_says_nothing_is_told_with_a_remedy() -> None:
