@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from mcrisk.commands import ask, design, fly, judge
-from mcrisk.commands.shared import failed_output
+from mcrisk.commands.shared import failed_output, interruption, tell
 from mcrisk.errors import command
 
 __all__ = ["main"]
@@ -70,10 +70,15 @@ def main() -> int:
         except SystemExit as done:
             if isinstance(done.__context__, BrokenPipeError):  # typer's exit code 1 for --help | true
                 return 0
+            if interruption(done):  # typer's `Aborted!`
+                return 130
             code = done.code if isinstance(done.code, int) else 0 if done.code is None else 2
         sys.stdout.flush()
     except OSError as error:  # of --help and --version
         code = failed_output(error)
+    except KeyboardInterrupt:  # before or after the command itself, which tells its own
+        tell("mcrisk: interrupted")
+        code = 130
     return code
 
 

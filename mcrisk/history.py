@@ -296,7 +296,7 @@ def _chandrayaan_2_flown(fly: Fly) -> list[Row]:
             "crashed, M",
             outcomes(flown),
             flown.share < 1 - LIKELY,
-            "a tenth more thrust alone (D) is steered out: the attitude hold, in which its errors piled up, and the rate "
+            "a tenth more thrust alone (D) is steered out: the attitude hold, in which errors piled up, and the rate "
             "limit that then kept the lander from correcting them are not modelled",
         ),
     ]

@@ -9,6 +9,7 @@ Blue Ghost (its gate). Sources and confidence letters stand in the mission files
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import pages, params, risk
+from . import pages, params, risk, scripting
 from .mission import load
 from .nominal import design
 from .schema import load_schema
@@ -251,13 +252,20 @@ def _blue_ghost(fly: Fly) -> list[Row]:
     ]  # fmt: skip
 
 
-def main() -> None:
+def main() -> int:
+    """The script; its exit code."""
+    return scripting.guarded(_main)
+
+
+def _main() -> None:
     about = "Fly the validation cases, print their table, and put it into a page, which is README.md for the script."
     parser = argparse.ArgumentParser(prog="scripts/validate", description=about)
-    parser.add_argument("--runs", type=int, default=2048, help="of each case (%(default)s)")
+    parser.add_argument("--runs", type=scripting.count, default=2048, help="of each case (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random worlds (%(default)s)")
     parser.add_argument("--write", type=Path, metavar="PAGE.md", help="another page with the validation marks")
     chosen = parser.parse_args()
+    if chosen.write:
+        pages.check(chosen.write, "validation")
     text = table(chosen.runs, chosen.seed)
     print(text)
     if chosen.write:
@@ -265,4 +273,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

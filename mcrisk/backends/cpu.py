@@ -242,7 +242,15 @@ def processor_flags() -> frozenset[str] | None:
 
 @functools.cache
 def _load(path: Path) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(path))
+    native.check_whole(path)
+    try:
+        return _declared(ctypes.CDLL(str(path)))
+    except (OSError, AttributeError) as error:  # AttributeError: a function is not there
+        raise InfrastructureError(str(path), "a library of mcrisk", str(error), native.BROKEN) from None
+
+
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    """The library with the types of its functions."""
     pointer, word = ctypes.c_void_p, ctypes.c_uint64
     for name in ("params", "record", "sample", "first_touch", "landing"):
         size = getattr(library, f"mcr_{name}_bytes")

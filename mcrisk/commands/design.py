@@ -163,7 +163,7 @@ def bench(
     wanted = measuring.seconds(seconds)
     campaigns = [state([mission]) for mission in load(missions or measuring.MISSIONS, sets)]
     if write is not None:
-        pages.block(Path(write), "bench")
+        pages.check(Path(write), "bench")
     typed = shlex.join(["mcrisk", *sys.argv[1:]])
     answers: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
