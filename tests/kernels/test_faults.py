@@ -198,13 +198,18 @@ def test_the_order_of_the_catalogue_is_that_of_its_addresses():
 
 
 def test_every_fault_is_off_by_default_and_all_its_numbers_are_axes():
-    """Probability and rate are zero in every shipped mission; each number has a path under its name."""
+    """Probability and rate are zero but in missions that were lost to one; each number has a path under its name."""
     for name in NAMES:
         for field in ("probability", "rate", "after", "window", "below", "phase", "duration", "until", "group"):
             assert f"faults.{name}.{field}" in load_schema().fields
-    for params in missions().values():
+    for params in faultless().values():
         case = np.frombuffer(params, load_schema().params_dtype())
         assert all(case["faults"][name][field] == 0 for name in NAMES for field in ("probability", "rate"))
+
+
+def faultless():
+    """Params of the missions that state no fault."""
+    return {name: one for name, one in missions().items() if name not in ("beresheet", "chandrayaan_2", "slim")}
 
 
 # ---- known answers: engines and jets
@@ -559,7 +564,7 @@ def test_faults_of_one_group_strike_together(strike):
 
 def test_a_fault_that_cannot_strike_changes_no_bit():
     """Every size and trigger of the catalogue changed at zero probability and rate: the very records."""
-    for name, params in missions().items():
+    for name, params in faultless().items():
         case = np.frombuffer(params, load_schema().params_dtype()).copy()
         for one in FAULTS:
             if one.type == "Fault":

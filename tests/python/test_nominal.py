@@ -20,7 +20,7 @@ from mcrisk.tables import STATES
 
 G = 4902.80007e9 / 1737.4e3**2  # [m s^-2] at the site
 EXHAUST = 315 * 9.80665  # [m s^-1]
-FAST_GATES = ("apollo_11", "chandrayaan_2_as_designed", "chandrayaan_3")
+FAST_GATES = ("apollo_11", "chandrayaan_2", "chandrayaan_2_as_designed", "chandrayaan_3")
 
 
 @pytest.fixture(scope="module")
