@@ -70,7 +70,8 @@ def main() -> int:
         except SystemExit as done:
             if isinstance(done.__context__, BrokenPipeError):  # typer's exit code 1 for --help | true
                 return 0
-            if interruption(done):  # typer's `Aborted!`
+            if interruption(done):  # before the command itself: typer says nothing
+                tell("mcrisk: interrupted")
                 return 130
             code = done.code if isinstance(done.code, int) else 0 if done.code is None else 2
         sys.stdout.flush()

@@ -620,6 +620,17 @@ def test_an_interruption_while_the_command_loads_is_one_line_and_exit_code_130(t
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "mcrisk: interrupted\n")
 
 
+def test_an_interruption_before_the_command_itself_is_told(mcrisk, monkeypatch):
+    """While options are read, which is typer's."""
+
+    def interrupted(**_):
+        raise SystemExit(130) from KeyboardInterrupt()
+
+    monkeypatch.setattr(cli, "app", interrupted)
+
+    assert mcrisk("show") == (130, "", "mcrisk: interrupted\n")
+
+
 def test_what_an_interruption_broke_is_told_as_an_interruption(mcrisk, monkeypatch):
     """An import that is cut off ends as an ImportError of numpy's, with advice about its installation."""
 
