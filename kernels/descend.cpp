@@ -57,9 +57,15 @@ MCR_BLOCK begin_run(Params const& params, Run& run, State& state, Draws const& d
 MCR_BLOCK tick_run(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
     fly_tick(params, run, state, draws, tick);
 }
-MCR_BLOCK report_run(Params const& params, Run const& run, State const& state, Draws const& draws, Record& record) {
-    record = report(params, run, state, draws);
+MCR_BLOCK report_run(Params const& params, Run const& run, State const& state, Body const& body, Draws const& draws,
+                     Record& record) {
+    record = report(params, run, state, body, draws);
 }
+MCR_BLOCK begin_touchdown_run(Params const& params, Run const& run, State const& state, Draws const& draws,
+                              Touch& touch) {
+    begin_touchdown(params, run, state, draws, touch);
+}
+MCR_BLOCK end_touchdown_run(Params const& params, Touch& touch) { end_touchdown(params, touch); }
 
 #if !defined(MCR_REAL_DOUBLE) && !defined(MCR_REAL_COUNTING)
 #define MCR_TILES
@@ -127,6 +133,7 @@ constexpr Part navigation_words = MCR_PART(State, navigation);
 constexpr Part guidance_words = MCR_PART(State, guidance);
 constexpr Part command_words = MCR_PART(State, command);
 constexpr Part events_words = MCR_PART(State, events);
+constexpr Part failing_words = MCR_PART(State, failing);
 constexpr Part rate_words = MCR_PART(State, rate_B);
 constexpr Part ended_words = MCR_PART(State, ended);
 constexpr Part tick_words = MCR_PART(State, tick);
@@ -137,6 +144,10 @@ struct Tile {
     alignas(64) Flag altimeter[tile_width];    ///< whether the sensor can give a sample to this lane
     alignas(64) Flag velocimeter[tile_width];
     alignas(64) Flag camera[tile_width];
+    alignas(64) Flag struck[tile_width];       ///< whether any fault strikes this lane
+    Columns<Stance> stance;                    ///< the touchdown, once every lane has ended
+    Columns<Body> body;
+    Columns<Foot> foot[legs_most];
     unsigned key_low, key_high;
     alignas(64) unsigned run_low[tile_width];
     alignas(64) unsigned run_high[tile_width];
@@ -144,28 +155,54 @@ struct Tile {
     MCR_MEMBER Draws draws(int lane) const { return Draws{key_low, key_high, run_low[lane], run_high[lane]}; }
 };
 
+/// `struck`: not false where a fault may have stopped the computer of a run: its words then stay as they are.
+template <bool struck>
 MCR_FN void lane_guide(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
+    Flag const up = 1 - state.failing.computer_down;
     do_guide(params, state, tick);
-    tile.state.store(lane, state, guidance_words);
+    if (struck) {
+        tile.state.store_where(up, lane, state, guidance_words);
+    } else {
+        tile.state.store(lane, state, guidance_words);
+    }
 }
+MCR_FN void lane_fail(Tile& tile, Params const& params, int tick, int lane) {
+    State state = tile.state.load(lane);
+    do_fail(params, tile.run.load(lane), state, tick);
+    tile.state.store(lane, state, failing_words, guidance_words, command_words, events_words);
+}
+template <bool struck>
 MCR_FN void lane_control(Tile& tile, Params const& params, int lane) {
     State state = tile.state.load(lane);
+    Flag const up = 1 - state.failing.computer_down;
     do_control(params, state);
-    tile.state.store(lane, state, guidance_words, command_words);
+    if (struck) {
+        tile.state.store_where(up, lane, state, guidance_words, command_words);
+    } else {
+        tile.state.store(lane, state, guidance_words, command_words);
+    }
 }
 MCR_FN void lane_propagate(Tile& tile, Params const& params, int tick, int index, int lane) {
     State state = tile.state.load(lane);
     do_propagate(params, tile.run.load(lane), state, tick, index);
     tile.state.store(lane, state, truth_words);
 }
-template <bool covariance>
+template <bool covariance, bool struck>
 MCR_FN void lane_integrate(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
-    do_integrate(params, tile.run.load(lane), state, tile.draws(lane), tick, covariance);
-    tile.state.store(lane, state, truth_words, imu_words, estimate_words, navigation_words, guidance_words, rate_words);
+    Flag const up = 1 - state.failing.computer_down;
+    do_sense(tile.run.load(lane), state, tile.draws(lane), tick);
+    do_integrate(params, state, tick, covariance);
+    tile.state.store(lane, state, truth_words, imu_words);
+    if (struck) {
+        tile.state.store_where(up, lane, state, estimate_words, navigation_words, guidance_words, rate_words);
+    } else {
+        tile.state.store(lane, state, estimate_words, navigation_words, guidance_words, rate_words);
+    }
 }
-MCR_FN void lane_look(Tile& tile, bool altimeter_due, int lane) {
+template <bool altimeter_due>
+MCR_FN void lane_look(Tile& tile, int lane) {
     State state = tile.state.load(lane);
     Outlook const outlook = look(tile.run.load(lane), state, altimeter_due);
     tile.altimeter[lane] = outlook.altimeter;
@@ -198,16 +235,28 @@ template <bool relief>
 MCR_FN void lane_watch(Tile& tile, Params const& params, int tick, int lane) {
     State state = tile.state.load(lane);
     do_watch(params, tile.run.load(lane), state, tick, relief);
-    tile.state.store(lane, state, truth_words, events_words, ended_words, tick_words);
+    tile.state.store(lane, state, truth_words, guidance_words, events_words, ended_words, tick_words);
 }
 
 MCR_BLOCK guide_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_guide(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_guide<false>(tile, params, tick, lane);
+}
+MCR_BLOCK guide_struck_tile(Tile& tile, Params const& params, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_guide<true>(tile, params, tick, lane);
+}
+MCR_BLOCK fail_tile(Tile& tile, Params const& params, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_fail(tile, params, tick, lane);
 }
 MCR_BLOCK control_tile(Tile& tile, Params const& params) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_control(tile, params, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_control<false>(tile, params, lane);
+}
+MCR_BLOCK control_struck_tile(Tile& tile, Params const& params) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_control<true>(tile, params, lane);
 }
 MCR_BLOCK propagate_tile(Tile& tile, Params const& params, int tick, int index) {
     MCR_LANES
@@ -215,15 +264,27 @@ MCR_BLOCK propagate_tile(Tile& tile, Params const& params, int tick, int index) 
 }
 MCR_BLOCK integrate_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<false>(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<false, false>(tile, params, tick, lane);
+}
+MCR_BLOCK integrate_struck_tile(Tile& tile, Params const& params, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<false, true>(tile, params, tick, lane);
 }
 MCR_BLOCK integrate_filter_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<true>(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<true, false>(tile, params, tick, lane);
 }
-MCR_BLOCK look_tile(Tile& tile, bool altimeter_due) {
+MCR_BLOCK integrate_filter_struck_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_look(tile, altimeter_due, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_integrate<true, true>(tile, params, tick, lane);
+}
+MCR_BLOCK look_tile(Tile& tile) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_look<true>(tile, lane);
+}
+MCR_BLOCK look_elsewhere_tile(Tile& tile) {  // the altimeter is not due
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_look<false>(tile, lane);
 }
 MCR_BLOCK altimeter_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
@@ -258,6 +319,33 @@ MCR_BLOCK watch_relief_tile(Tile& tile, Params const& params, int tick) {
     for (int lane = 0; lane < tile_width; ++lane) lane_watch<true>(tile, params, tick, lane);
 }
 
+constexpr Part settled_words = MCR_PART(Body, settled);
+constexpr Part body_words{0, Columns<Body>::words};
+constexpr Part foot_words{0, Columns<Foot>::words};
+
+MCR_FN void lane_press(Tile& tile, int leg, int lane) {
+    Body body = tile.body.load(lane);
+    Foot foot = tile.foot[leg].load(lane);
+    Flag const moving = select(body.settled == Settled::moving, 1, 0);
+    press(tile.stance.load(lane), body, foot);
+    tile.body.store_where(moving, lane, body, body_words);
+    tile.foot[leg].store_where(moving, lane, foot, foot_words);
+}
+MCR_FN void lane_move(Tile& tile, int lane) {
+    Body body = tile.body.load(lane);
+    Flag const moving = select(body.settled == Settled::moving, 1, 0);
+    move(tile.stance.load(lane), body);
+    tile.body.store_where(moving, lane, body, body_words);
+}
+MCR_BLOCK press_tile(Tile& tile, int leg) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_press(tile, leg, lane);
+}
+MCR_BLOCK move_tile(Tile& tile) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_move(tile, lane);
+}
+
 MCR_FN void lane_peak(Columns<Chains>& chains, int lane) {
     Chains mine = chains.load(lane);
     multiply_add(mine);
@@ -279,6 +367,11 @@ bool any_lane(Flag const (&flags)[tile_width]) {
 /// a tile's. `relief`: whether any run's ground has some.
 void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* kept) {
     unsigned const* const ended = tile.state.column[ended_words.first];
+    bool const strikes = any_lane(tile.struck);
+    auto const guide_block = strikes ? guide_struck_tile : guide_tile;
+    auto const control_block = strikes ? control_struck_tile : control_tile;
+    auto const integrate_block = strikes ? integrate_struck_tile : integrate_tile;
+    auto const filter_block = strikes ? integrate_filter_struck_tile : integrate_filter_tile;
     unsigned flying[tile_width];
     for (int lane = 0; lane < tile_width; ++lane) flying[lane] = lane < runs;
     auto const altimeter_block = is_mapped(params) ? altimeter_map_tile : relief ? altimeter_relief_tile : altimeter_tile;
@@ -287,16 +380,21 @@ void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* ke
     int tick = 0;
     for (; tick < params.simulation.time_max_ticks && left > 1; ++tick) {
         Schedule const now = schedule_of(params, tick);
-        if (now.guide) guide_tile(tile, params, tick);
-        control_tile(tile, params);
+        if (now.guide) guide_block(tile, params, tick);
+        if (strikes) fail_tile(tile, params, tick);
+        control_block(tile, params);
         for (int index = 0; index < params.simulation.truth_steps; ++index) propagate_tile(tile, params, tick, index);
         if (now.covariance) {
-            integrate_filter_tile(tile, params, tick);
+            filter_block(tile, params, tick);
         } else {
-            integrate_tile(tile, params, tick);
+            integrate_block(tile, params, tick);
         }
         if (now.look) {
-            look_tile(tile, now.altimeter);
+            if (now.altimeter) {
+                look_tile(tile);
+            } else {
+                look_elsewhere_tile(tile);
+            }
             if (now.altimeter && any_lane(tile.altimeter)) altimeter_block(tile, params, tick);
             if (now.velocimeter && any_lane(tile.velocimeter)) velocimeter_tile(tile, params, tick);
             if (now.camera && any_lane(tile.camera)) camera_tile(tile, params, tick);
@@ -322,6 +420,33 @@ void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* ke
         }
     }
 }
+
+/// Whether any touchdown of the tile is under way.
+bool any_moving(Tile const& tile) {
+    bool any = false;
+    for (int lane = 0; lane < tile_width; ++lane) {
+        any |= tile.body.column[settled_words.first][lane] == static_cast<unsigned>(Settled::moving);
+    }
+    return any;
+}
+
+/// The touchdowns of a tile whose runs, the first lanes, have ended; the other lanes wait.
+void touch_down_tile(Tile& tile, Params const& params, int runs, State const* kept) {
+    int const legs = params.world.touchdown.legs;
+    for (int lane = 0; lane < tile_width; ++lane) {
+        int const own = lane < runs ? lane : 0;
+        Touch touch;
+        begin_touchdown_run(params, tile.run.load(own), kept[own], tile.draws(own), touch);
+        touch.body.settled = lane < runs ? touch.body.settled : Settled::spared;
+        tile.stance.store(lane, touch.stance);
+        tile.body.store(lane, touch.body);
+        for (int k = 0; k < legs; ++k) tile.foot[k].store(lane, touch.foot[k]);
+    }
+    while (any_moving(tile)) {
+        for (int k = 0; k < legs; ++k) press_tile(tile, k);
+        move_tile(tile);
+    }
+}
 #endif
 
 }  // namespace
@@ -344,7 +469,10 @@ MCR_EXPORT void mcr_descend_scalar(mcr::Params const* params, mcr::uint64 seed, 
         for (int tick = 0; tick < params->simulation.time_max_ticks && state.ended == 0; ++tick) {
             mcr::tick_run(*params, run, state, draws, tick);
         }
-        mcr::report_run(*params, run, state, draws, records[k]);
+        mcr::Touch touch;
+        mcr::begin_touchdown_run(*params, run, state, draws, touch);
+        mcr::end_touchdown_run(*params, touch);
+        mcr::report_run(*params, run, state, touch.body, draws, records[k]);
     }
 }
 
@@ -369,16 +497,19 @@ MCR_EXPORT void mcr_descend(mcr::Params const* params, mcr::uint64 seed, mcr::ui
             mcr::State state;
             mcr::begin_run(*params, run, state, draws);
             relief = relief || mcr::has_relief(run.world.terrain);
+            tile.struck[lane] = run.struck.any;
             tile.state.store(lane, state);
             tile.run.store(lane, run);
         }
         mcr::State kept[mcr::tile_width];
         int const runs = static_cast<int>(count - start < mcr::tile_width ? count - start : mcr::tile_width);
         mcr::fly_tile(tile, *params, relief, runs, kept);
+        mcr::touch_down_tile(tile, *params, runs, kept);
         for (int lane = 0; lane < mcr::tile_width; ++lane) {
             mcr::uint64 const wanted = start + static_cast<mcr::uint64>(lane);
             if (wanted < count) {
-                mcr::report_run(*params, tile.run.load(lane), kept[lane], tile.draws(lane), records[wanted]);
+                mcr::report_run(*params, tile.run.load(lane), kept[lane], tile.body.load(lane), tile.draws(lane),
+                                records[wanted]);
             }
         }
     }
@@ -399,6 +530,21 @@ MCR_EXPORT long long mcr_replay(mcr::Params const* params, mcr::uint64 seed, mcr
         samples[written++] = mcr::sample_of(*params, run, state);
     }
     return written;
+}
+
+MCR_EXPORT int mcr_first_touch_bytes() { return static_cast<int>(sizeof(mcr::FirstTouch)); }
+MCR_EXPORT int mcr_landing_bytes() { return static_cast<int>(sizeof(mcr::Landing)); }
+
+/// The touchdowns of one lander from stated first touches.
+MCR_EXPORT void mcr_touch_down(mcr::Params const* params, mcr::FirstTouch const* first, long long count,
+                               mcr::Landing* landings) {
+    mcr::DefaultRounding const rounding;
+    for (long long k = 0; k < count; ++k) {
+        mcr::Touch touch;
+        mcr::begin_touchdown(*params, first[k], touch);
+        mcr::end_touchdown_run(*params, touch);
+        landings[k] = mcr::landing_of(touch);
+    }
 }
 
 #ifdef MCR_TILES

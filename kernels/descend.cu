@@ -7,15 +7,6 @@ static_assert(sizeof(mcr::Params) == MCR_PARAMS_BYTES,
               "the layout of Params differs from what schema.py read in the headers");
 static_assert(sizeof(mcr::Record) % 4 == 0, "a Record is whole 4-byte words");
 
-/// From here on `object` lies in the thread's own memory. Without this the compiler takes every load and every constant
-/// expression of the run out of the loop over ticks, needs 255 registers and spills half a kilobyte; with it, once per
-/// tick, 160 registers and no spill.
-#ifdef __CUDA_ARCH__
-#define MCR_SETTLE(object) asm volatile("" : : "l"(&object) : "memory")
-#else
-#define MCR_SETTLE(object)
-#endif
-
 namespace mcr {
 
 struct RecordWords {
@@ -23,16 +14,22 @@ struct RecordWords {
 };
 
 /// As fly(), with everything that one tick leaves for the next in memory.
-MCR_FN Record fly_settled(Params const& params, Draws const& draws) {
+MCR_FN Record fly_settled(Params const& params, uint64 seed, uint64 number) {
+    Draws draws = make_draws(seed, number);
     Run run;
     State state = begin(params, run, draws);
     for (int tick = 0; tick < params.simulation.time_max_ticks; ++tick) {
+        MCR_SETTLE(draws);
         MCR_SETTLE(run);
         MCR_SETTLE(state);
         if (state.ended != 0) break;
         fly_tick(params, run, state, draws, tick);
     }
-    return report(params, run, state, draws);
+    MCR_SETTLE(run);
+    MCR_SETTLE(state);
+    Touch touch;
+    touch_down(params, run, state, draws, touch);
+    return report(params, run, state, touch.body, draws);
 }
 
 /// The record of one run among columns.
@@ -46,7 +43,7 @@ struct ColumnWords {
 
 /// Flies one run; its word w goes to columns[w * stride + place]: neighbours write neighbours.
 MCR_FN void fly_into(unsigned* columns, unsigned stride, unsigned place, Params const& params, uint64 seed, uint64 number) {
-    Record const record = fly_settled(params, make_draws(seed, number));
+    Record const record = fly_settled(params, seed, number);
     RecordWords const words = bits_as<RecordWords>(record);
     MCR_UNROLL(128)
     for (unsigned w = 0; w < sizeof(Record) / 4; ++w) columns[uint64(w) * stride + place] = words.word[w];

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .errors import MistakeError as MistakeError
     from .mission import Mission as Mission
     from .mission import load as load
+    from .precedents import survive as survive
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _HOME = {
     "replay": "api",
     "risk": "risk",
     "run": "api",
+    "survive": "precedents",
     "sweep": "api",
 }
 

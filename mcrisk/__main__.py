@@ -3,7 +3,7 @@
 import os
 import sys
 
-from mcrisk.cli import main
+from mcrisk.entry import main
 
 if __name__ == "__main__":
     os.environ.setdefault("MCRISK_COMMAND", "python -m mcrisk")

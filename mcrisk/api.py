@@ -247,7 +247,8 @@ def _imported(*modules: str) -> Iterator[None]:
 
     thread = threading.Thread(target=work, name="mcrisk-imports", daemon=True)
     if any(name not in sys.modules for name in modules):
-        thread.start()
+        with contextlib.suppress(RuntimeError):  # no more threads: they are imported when they are needed
+            thread.start()
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from mcrisk import __version__, native
 from mcrisk.backends import ondemand
-from mcrisk.backends.cpu import CpuBackend, cores, fitting_variants
+from mcrisk.backends.cpu import CpuBackend, cores, fitting_variants, processor_flags, variant_for
 from mcrisk.errors import InfrastructureError, MistakeError
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ def bench(campaign: Campaign, wanted: float, tell: Callable[[str], None]) -> lis
 
 
 def libraries(tell: Callable[[str], None]) -> list[CpuBackend]:
-    """What this processor can run: libraries of other compilers found here, then the installed ones, fastest last."""
-    fitting = fitting_variants()
+    """What runs here, up to MCRISK_ISA: libraries of other compilers, then the installed ones, fastest last."""
+    best = variant_for(os.environ.get("MCRISK_ISA", ""), processor_flags())
+    fitting = [one for one in fitting_variants() if one <= best]
     installed = native.build_info()["compiler"]
     others = [command for command in ondemand.commands() if ondemand.name_of(command) != installed]
     built = [CpuBackend(one, ondemand.made(one, command, tell=tell)) for command in others for one in fitting]

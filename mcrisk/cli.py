@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from mcrisk.commands import ask, design, fly, judge
-from mcrisk.commands.shared import failed_output
+from mcrisk.commands.shared import failed_output, interruption, tell
 from mcrisk.errors import command
 
 __all__ = ["main"]
@@ -36,10 +36,12 @@ for function, short in (
     (ask.show, "Show results that are there, or list the shipped missions and studies."),
     (judge.compare, "Tell which of several designs lands more often."),
     (judge.verify, "Judge requirements: PASS, FAIL or UNDECIDED."),
+    (judge.survive, "Fly a lander through faults of history."),
     (judge.export, "Write results as CSV or netCDF."),
     (ask.replay, "Fly one run again and show its course."),
     (design.params, "List the parameters of a mission."),
     (design.check, "Check mission files, and show the design that follows."),
+    (design.touchdown, "Map the touchdowns after which a lander stands."),
     (design.bench, "Measure how fast descents are flown."),
 ):
     app.command(short_help=short)(function)
@@ -68,10 +70,16 @@ def main() -> int:
         except SystemExit as done:
             if isinstance(done.__context__, BrokenPipeError):  # typer's exit code 1 for --help | true
                 return 0
+            if interruption(done):  # before the command itself: typer says nothing
+                tell("mcrisk: interrupted")
+                return 130
             code = done.code if isinstance(done.code, int) else 0 if done.code is None else 2
         sys.stdout.flush()
     except OSError as error:  # of --help and --version
         code = failed_output(error)
+    except KeyboardInterrupt:  # before or after the command itself, which tells its own
+        tell("mcrisk: interrupted")
+        code = 130
     return code
 
 

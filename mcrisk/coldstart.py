@@ -37,7 +37,7 @@ STEPS = {
     ),
     "dataset": "import mcrisk; assert mcrisk.run({mission!r}, runs={runs}, backend='cpu')['runs'] == {runs}",
     "command": (
-        "import sys; from mcrisk.cli import main\n"
+        "import sys; from mcrisk.entry import main\n"
         "sys.argv[1:] = ['run', {mission!r}, '--runs', '{runs}', '--backend', 'cpu', '--out', 'out']\n"
         "sys.exit(main())"
     ),

@@ -26,6 +26,7 @@ import numpy as np
 from mcrisk.errors import InfrastructureError, LostDeviceError, McriskError
 from mcrisk.flight import Result, Work, Worker, fly_together, hello, identity, lent
 from mcrisk.goal import Goal
+from mcrisk.ledger import runs_told
 from mcrisk.spans import beyond
 from mcrisk.store import Failure, Store
 
@@ -68,6 +69,8 @@ REFRESH_SECONDS = 1.0  # between two looks at who the workers are
 DRAIN_SECONDS = 5.0  # for batches under way to end after an interruption, and more where they are longer:
 DRAIN_SECONDS_MOST = 30.0
 WAIT_SECONDS = 10.0  # without a worker before that is said
+NO_MEMORY = "not enough memory"
+GOES_ON = "what is flown is kept; the same command goes on"
 
 Tell = Callable[[str], None]
 
@@ -344,7 +347,7 @@ class Dispatch:
         if self.refused and not self.asked:
             address, reason = next(iter(self.refused.items()))
             text = f"no worker of {self.crew.described} can be used: {address}: {reason}"
-            raise InfrastructureError(text, remedy="what is flown is kept; the same command goes on")
+            raise InfrastructureError(text, remedy=GOES_ON)
         if self.mute > STRIKES:
             text = f"no worker of {self.crew.described} can be used: {self.mute} of them ended when mcrisk was loaded"
             raise InfrastructureError(text, remedy="see what a worker prints")
@@ -508,7 +511,7 @@ class Dispatch:
             elif isinstance(one.error, McriskError) and one.error.exit_code != InfrastructureError.exit_code:
                 raise one.error
             else:
-                self._strike(bundle, str(one.error) if one.error else f"worker {hand.address} was lost")
+                self._strike(bundle, _reason(one.error) if one.error else f"worker {hand.address} was lost")
             if isinstance(one.error, LostDeviceError):
                 self._renew(hand, str(one.error))
 
@@ -547,7 +550,7 @@ class Dispatch:
             text = (
                 f"{self.strikes_in_a_row} batches failed one after the other, at last run {bundle[0].first}: {reason}"
             )
-            raise InfrastructureError(text, remedy="what is flown is kept; the same command goes on")
+            raise InfrastructureError(text, remedy=GOES_ON)
         for batch in reversed(bundle):
             self._try_again(batch, reason)
 
@@ -566,8 +569,8 @@ class Dispatch:
             self.store.fail(Failure(batch.place, batch.first, batch.count, reason))
             self.poisoned.add((batch.place, batch.first))
             if len(self.poisoned) >= (POISONED if self.succeeded else 1):
-                text = f"{len(self.poisoned)} runs cannot be flown, such as run {batch.first}: {reason}"
-                raise InfrastructureError(text, remedy="what is flown is kept; the same command goes on")
+                text = f"{runs_told(len(self.poisoned))} cannot be flown, such as run {batch.first}: {reason}"
+                raise InfrastructureError(text, remedy=GOES_ON)
         self.left += again
         self.remaining += sum(one.count for one in again)
 
@@ -582,9 +585,14 @@ def _runs(bundle: Sequence[Batch]) -> int:
     return sum(batch.count for batch in bundle)
 
 
-def _failed(campaign: Campaign, failures: Sequence[Failure]) -> InfrastructureError:
-    from mcrisk.ledger import runs_told
+def _reason(error: BaseException) -> str:
+    """Why a batch failed, never without a word."""
+    if isinstance(error, MemoryError):
+        return f"{NO_MEMORY}: {error}" if str(error) else NO_MEMORY
+    return str(error) or type(error).__name__
 
+
+def _failed(campaign: Campaign, failures: Sequence[Failure]) -> InfrastructureError:
     one = failures[0]
     case = f" of {campaign.cases[one.place].name}" if len(campaign.cases) > 1 else ""
     told = f"{runs_told(sum(one.count for one in failures))} could not be flown, all others are"

@@ -12,6 +12,8 @@ import functools
 import hashlib
 import importlib.util
 import json
+import os
+import struct
 import sys
 from pathlib import Path
 
@@ -19,6 +21,8 @@ __all__ = ["build_info", "config_folder", "kernel_digest", "kernel_folder", "lib
 
 MODULE = "_mcrisk_native"
 REMEDY = "run ./scripts/mcrisk, or install mcrisk again"
+BROKEN = "install mcrisk again; in a source tree remove its .venv and run ./scripts/mcrisk"  # no kernel has changed
+ELF = struct.Struct("<4s36xQ10xHH")  # of a 64-bit file: magic, where the section headers are, their size and number
 
 
 def kernel_folder() -> Path:
@@ -42,7 +46,9 @@ def library_path(variant: str) -> Path:
     path = _native_folder() / f"libmcrisk_{variant}.so"
     if not path.is_file():
         found = ", ".join(library_variants()) or "none"
-        raise InfrastructureError(f"CPU library {variant}", f"one of {found}", "a variant that was not built", REMEDY)
+        forced = os.environ.get("MCRISK_ISA", "").strip().removeprefix("x86-64-") == variant
+        remedy = f"unset MCRISK_ISA, which asks for {variant}, or name one that was built" if forced else BROKEN
+        raise InfrastructureError(f"CPU library {variant}", f"one of {found}", "a variant that was not built", remedy)
     return path
 
 
@@ -54,8 +60,34 @@ def library_variants() -> list[str]:
 @functools.cache
 def build_info() -> dict[str, str]:
     """What the build wrote down: `kernel_digest`, `compiler`."""
-    info: dict[str, str] = json.loads((_native_folder() / "build.json").read_text())
-    return info
+    path = _native_folder() / "build.json"
+    try:
+        info = json.loads(path.read_text())
+        return {name: str(info[name]) for name in ("kernel_digest", "compiler")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        from mcrisk.errors import InfrastructureError
+
+        text = f"{type(error).__name__}: {error}"
+        raise InfrastructureError(str(path), "what the build wrote down", text, BROKEN) from None
+
+
+def check_whole(path: Path) -> None:
+    """Refuse a library that was cut off, which would end the process by a signal: section headers are at its end."""
+    from mcrisk.errors import InfrastructureError
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(ELF.size)
+        size = path.stat().st_size
+    except OSError as error:
+        raise InfrastructureError(str(path), "a library", str(error.strerror), BROKEN) from None
+    if sys.platform == "darwin":
+        return
+    magic, start, each, number = ELF.unpack(head) if len(head) == ELF.size else (b"", 0, 0, 0)
+    if magic != b"\x7fELF":
+        raise InfrastructureError(str(path), "a library", f"another file, of {size} bytes", BROKEN)
+    if start + each * number > size:
+        raise InfrastructureError(str(path), f"{start + each * number} bytes", f"{size}", BROKEN)
 
 
 @functools.cache

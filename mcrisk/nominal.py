@@ -27,6 +27,9 @@ __all__ = ["Plant", "concerns", "design", "plant_of"]
 LEAD_TIME = 30.0  # [s] coast before the nominal ignition, longer than three sigma of along-track delivery
 GAMMAS = (0.5, 1.0, 2.0, 3.5, 5.0, 7.0, 10.0, 14.0, 20.0)  # [m^2 s^-4] weights of time tried in D'Souza's law
 PLANNED_FRACTION = 0.93  # [] of full thrust in the braking phase: margin for low thrust and range trimming
+LEAST_THRUST = (
+    0.7  # [] of the weight at ignition: in orbit nothing is to be held up, and what burns is not to be carried later
+)
 NEEDED_SHARE = 0.6  # [] of the gate's height by which the altimeter is counted on
 REFERENCE_SHARE = 0.45  # [] of the excess thrust that the approach reference uses
 
@@ -171,11 +174,11 @@ def _retains_main(mission: Mission, plant: Plant) -> bool:
 
 def _check_thrust(mission: Mission, plant: Plant) -> None:
     ratio = plant.thrust / (plant.mass_start * plant.gravity)
-    if ratio < 1.05:
+    if ratio < LEAST_THRUST:
         raise ImpossibleDesign(
             f"{mission.name}: thrust at ignition {plant.thrust:.5g} N is {ratio:.4f} times the weight "
             f"{plant.mass_start * plant.gravity:.5g} N",
-            remedy="at least 1.05 is needed: more thrust or less mass",
+            remedy=f"at least {LEAST_THRUST} is needed: more thrust or less mass",
         )
     usable = mission.value("propulsion.propellant") * (1 - mission.value("propulsion.residual"))
     ideal = plant.exhaust * math.log(plant.mass_start / (plant.mass_start - usable))
@@ -216,8 +219,10 @@ def _check_orbit(mission: Mission) -> None:
 def _check_propellant(mission: Mission, plant: Plant, braking: Braking, reference: ReferenceDesign) -> None:
     usable = mission.value("propulsion.propellant") * (1 - mission.value("propulsion.residual"))
     burnt = plant.mass_start - braking.mass_end
-    gate_speed = math.hypot(mission.value("guidance.gate_descent_rate"), mission.value("guidance.gate_speed_forward"))
-    rest = gate_speed + plant.gravity * reference.time  # [m/s] removed from the gate on, with the weight held up
+    # [m/s] from the gate on: descent rate and weight along the vertical, forward speed across it, by thrust in one
+    # direction: no approach takes less
+    upward = mission.value("guidance.gate_descent_rate") + plant.gravity * reference.time
+    rest = math.hypot(upward, mission.value("guidance.gate_speed_forward"))
     landing = braking.mass_end * (1 - math.exp(-rest / plant.exhaust))
     if burnt + landing > usable:
         raise ImpossibleDesign(
@@ -228,14 +233,16 @@ def _check_propellant(mission: Mission, plant: Plant, braking: Braking, referenc
 
 
 def _design_body(mission: Mission, plant: Plant, draft: Draft) -> None:
-    """Inertia of a body with the stated radius of gyration; crush force for the limit descent rate in 60 % stroke."""
+    """Inertia of a body with the stated radius of gyration; crush force for the limit descent rate in 60 % of the
+    stroke, and the stiffness that reaches it in 5 %."""
     square = mission.value("touchdown.gyration_radius") ** 2
     dry, full = mission.value("vehicle.mass_dry"), plant.mass_start
     draft.settle("vehicle.inertia_dry", (dry * square,) * 3)
     draft.settle("vehicle.inertia_full", (full * square,) * 3)
     speed, stroke = mission.value("limits.descent_rate"), mission.value("touchdown.stroke_max")
     mass = plant.mass_landing
-    draft.settle("touchdown.crush_force", mass * plant.gravity + 0.5 * mass * speed**2 / (0.6 * stroke))
+    force = draft.settle("touchdown.crush_force", mass * plant.gravity + 0.5 * mass * speed**2 / (0.6 * stroke))
+    draft.settle("touchdown.leg_stiffness", force / mission.value("touchdown.legs") / (0.05 * stroke))
 
 
 @dataclass(frozen=True)
@@ -266,7 +273,9 @@ def _design_reference(mission: Mission, plant: Plant, draft: Draft) -> Reference
     touchdown, last = 0.8, 2.5
     terminal = plant.thrust if retained else plant.thrust_cluster
     lower = REFERENCE_SHARE * (terminal / plant.mass_landing - plant.gravity)
-    upper = REFERENCE_SHARE * (plant.thrust / plant.mass_landing - plant.gravity)
+    # a main engine that is cut above the middle node does not brake down to it
+    above = plant.thrust if off <= middle else terminal
+    upper = REFERENCE_SHARE * (above / plant.mass_landing - plant.gravity)
     at_middle = math.sqrt(last**2 + 2 * lower * max(middle - low, 0.0))
     at_top = math.sqrt(at_middle**2 + 2 * upper * (top - middle))
     heights: tuple[float, ...] = draft.settle("guidance.reference_height", (top, middle, low, 0.0))

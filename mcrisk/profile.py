@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NominalFlight", "PhaseRow", "nominal_flight", "quiet"]
 
-CHANCES = (
-    "start_failure",
-    "main_out",
-    "cluster_out",
-    "altimeter_never",
-    "altimeter_lost",
-    "altimeter_offset",
-    "velocimeter_never",
-)  # of Faults: what has a probability
 TICK = float(units.TICK)  # [s]
 
 
@@ -69,9 +60,13 @@ def quiet(packed: bytes, real: int = 4) -> bytes:
     world = case["world"]
     world["gravity"]["anomaly"] = 0
     world["propulsion"]["noise"] = 0
-    for name in CHANCES:
-        world["faults"][name] = 0
+    for name in schema.dtype("Faults", real).names or ():
+        if schema.dtype("Faults", real)[name].names:
+            case["faults"][name]["probability"] = 0
+            case["faults"][name]["rate"] = 0
     world["touchdown"]["foot_caught"] = 0
+    world["touchdown"]["leg_length_error"] = 0
+    world["terrain"]["roughness"] = 0
     return case.tobytes()
 
 

@@ -76,6 +76,9 @@ def resolve(entries: Mapping[str, Entry], problems: Problems, where: str) -> Res
 def _requirement(entry: Entry, path: str) -> str:
     if not isinstance(entry.raw, str) or not 0 < len(entry.raw) <= 200:
         raise MistakeError(entry.at(path), 'a text such as "success >= 0.99 @ 0.90"', units.shown(entry.raw))
+    from .requirement import parse
+
+    parse(entry.raw, entry.at(path))
     return entry.raw
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Enumeration", "Field", "Member", "Schema", "SchemaError", "load_schema"]
 
 ROOTS = ("Params", "Record", "Sample")
+TOUCHDOWNS = ("FirstTouch", "Landing")  # of the CPU library alone
 VECTORS = {"Vec3": ("x", "y", "z"), "Quat": ("w", "x", "y", "z")}
 UNITS = re.compile(r"|tick|(?:kg|m|s|rad|N|J|Pa)(?:\^-?\d(?:\.5)?)?(?: (?:kg|m|s|rad|N|J|Pa)(?:\^-?\d(?:\.5)?)?)*")
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -264,6 +265,10 @@ class Schema:
         """Params as an aligned structured dtype, nested as in the header."""
         return self._dtype("Params", real)
 
+    def dtype(self, name: str, real: int = 4) -> numpy.dtype[Any]:
+        """One of ROOTS or TOUCHDOWNS as an aligned structured dtype."""
+        return self._dtype(name, real)
+
     def record_dtype(self, real: int = 4) -> numpy.dtype[Any]:
         return self._dtype("Record", real)
 
@@ -394,6 +399,9 @@ class _Reader:
             if root not in self.blocks:
                 raise SchemaError(f"{self.folder}: no `struct {root} {{` in its headers")
             self._struct(root, None)
+        for root in TOUCHDOWNS:
+            if root in self.blocks:
+                self._struct(root, None)
         flat = _Flattener(self.structs, self.enums)
         slots = flat.fields("Params")
         fields = {path: one for path, one in slots.items() if one.source != "internal"}

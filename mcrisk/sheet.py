@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mcrisk import units
+from mcrisk.touchdown import RESULTS
 
 if TYPE_CHECKING:
+    import xarray
     from rich.console import Console
     from rich.table import Table
 
     from mcrisk.mission import Mission
 
-__all__ = ["show_design", "show_speed", "table_of"]
+__all__ = ["show_design", "show_speed", "show_stability", "table_of"]
 
 DIGITS = 4  # of a designed value
+MARKS = {"stands": ".", "leg_exhausted": "L", "body_struck": "B", "tips": "T"}
 
 
 def show_design(name: str, designed: Mission, console: Console) -> None:
@@ -40,6 +44,25 @@ def show_speed(answers: Sequence[dict[str, Any]], others: Sequence[dict[str, Any
     console.print(table)
     for sentence in sentences(others):
         console.print(sentence)
+
+
+def show_stability(found: xarray.Dataset, console: Console) -> None:
+    """Draw a map of `touchdown.stability_map`: for each descent rate, speeds upward over slopes."""
+    feet = "no foot slides" if found.attrs["caught"] else "feet slide by friction"
+    console.print(
+        f"{found.attrs['mission']}: what becomes of a touchdown, upright at first, {feet}, worst of all directions"
+    )
+    console.print(f"{MARKS['stands']} stands" + "".join(f", {MARKS[one]} {one}" for one in RESULTS[1:]))
+    table = table_of(
+        ">descent rate", ">horizontal speed", *(f">{math.degrees(one):g} deg" for one in found["slope"].values)
+    )
+    for rate in found["descent_rate"].values:
+        layer = found["result"].sel(descent_rate=rate)
+        for speed in found["horizontal_speed"].values[::-1]:
+            row = layer.sel(horizontal_speed=speed).values
+            table.add_row(f"{rate:g} m/s", f"{speed:g} m/s", *(MARKS[RESULTS[one]] for one in row))
+        table.add_row()
+    console.print(table)
 
 
 def table_of(*columns: str) -> Table:

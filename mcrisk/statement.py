@@ -79,6 +79,9 @@ def flatten(schema: Schema, document: Document, entries: dict[str, Entry], probl
             else:
                 problems.mistakes.append(unknown(path, known_paths(schema), document.file))
 
+    def below(raw: object, path: str) -> list[str]:
+        return [f"{path}.{one}" for one in raw] if isinstance(raw, Mapping) else []
+
     def walk_dispersions(tree: Mapping[str, Any], prefix: str) -> None:
         known = schema.paths()
         for key, raw in tree.items():
@@ -87,6 +90,9 @@ def flatten(schema: Schema, document: Document, entries: dict[str, Entry], probl
                 entries[f"dispersions.{path}"] = Entry(raw, document.file)
             elif isinstance(raw, Mapping) and any(one.startswith(f"{path}.") for one in known):
                 walk_dispersions(raw, path)
+            elif name := next((one for one in (path, *below(raw, path)) if one in leaves), None):
+                text = f"{document.file}: dispersions.{name}: '{name}' decides other values before the flight"
+                problems.mistakes.append(MistakeError(text, remedy="it can be swept, not dispersed"))
             else:
                 real = [one for one in known if schema.locate(one)[0].owner == "World"]
                 problems.mistakes.append(unknown(path, real, f"{document.file}: dispersions"))

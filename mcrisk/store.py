@@ -261,6 +261,8 @@ class Store:
         Sums cannot be taken apart: with one batch go all that are summed in the same row. Failures are tried again.
         """
         spoilt: list[tuple[int, int, int]] = []
+        for of in ("batches", "sums"):  # rows of no run, which no span of runs meets
+            self._connection.execute(f"DELETE FROM {of} WHERE count < 1")
         query = "SELECT place, first, count, content, checksum FROM sums"
         for place, first, count, content, digest in self._connection.execute(query):
             if digest != _sum_checksum(place, first, count, content):
@@ -561,7 +563,12 @@ def _told(folder: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         remedy = "free space, then the same command goes on"
-        if "malformed" in str(error) or "not a database" in str(error) or "no such" in str(error):
+        if (
+            isinstance(error, sqlite3.IntegrityError)
+            or "malformed" in str(error)
+            or "not a database" in str(error)
+            or "no such" in str(error)
+        ):
             remedy = DAMAGED
         elif "locked" in str(error) or "readonly" in str(error):
             remedy = "another program holds it, or it may only be read"

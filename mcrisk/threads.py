@@ -16,10 +16,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from mcrisk.cluster import Delivery
+from mcrisk.errors import InfrastructureError
 
 __all__ = ["Threads"]
 
 ADDRESS = "threads"
+REMEDY = "memory or the number of processes may be short; what is flown is kept, the same command goes on"
 
 
 class Threads:
@@ -30,12 +32,23 @@ class Threads:
         self._count = count
         self._numbers = itertools.count()
         self._wanted: set[int] = set()
+        self._threads: list[threading.Thread] = []
+        self._at: dict[int, int] = {}  # ticket by the place of the thread that is at it
         self._work: queue.SimpleQueue[tuple[int, Callable[[Any], Any], Any] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
 
     def workers(self) -> dict[str, int]:
-        """Threads of the worker by its address."""
-        return {ADDRESS: self._count} if self._count else {}
+        """Threads of the worker by its address; what one was at that ended, as without memory, is delivered as lost.
+
+        Raises `InfrastructureError` where none is left.
+        """
+        ended = [place for place, thread in enumerate(self._threads) if not thread.is_alive()]
+        for place in ended:
+            if (ticket := self._at.pop(place, None)) is not None:
+                self._done.put(Delivery(ticket, error=InfrastructureError("a thread of this process ended")))
+        if ended and len(ended) == len(self._threads):
+            raise InfrastructureError("all threads of this process ended", remedy=REMEDY)
+        return {ADDRESS: self._count - len(ended)} if self._count else {}
 
     def submit(self, function: Callable[[Any], Any], argument: Any, worker: str, priority: int = 0) -> int:
         """Do it in one of the threads, first come, first served; the ticket of its delivery."""
@@ -74,23 +87,33 @@ class Threads:
     @contextmanager
     def started(self) -> Iterator[Threads]:
         """At work until the block is left. Nobody waits for what is under way then: it ends with the process."""
-        count = self._count
-        for _ in range(count):
-            threading.Thread(target=self._serve, name="mcrisk", daemon=True).start()
         try:
+            for place in range(self._count):
+                thread = threading.Thread(target=self._live, args=(place,), name="mcrisk", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise InfrastructureError("threads of this process", str(self._count), str(error), REMEDY) from None
+                self._threads.append(thread)
             yield self
         finally:
             self._wanted.clear()
-            for _ in range(count):
+            for _ in self._threads:
                 self._work.put(None)
 
-    def _serve(self) -> None:
+    def _live(self, place: int) -> None:
+        with contextlib.suppress(BaseException):  # `workers` tells of it
+            self._serve(place)
+
+    def _serve(self, place: int) -> None:
         while (one := self._work.get()) is not None:
             ticket, function, argument = one
             if ticket not in self._wanted:
                 continue
+            self._at[place] = ticket
             try:
                 told = Delivery(ticket, function(argument))
             except BaseException as error:  # of whatever flies here; `execute` tells it
                 told = Delivery(ticket, error=error)
             self._done.put(told)
+            del self._at[place]

@@ -9,15 +9,16 @@ Blue Ghost (its gate). Sources and confidence letters stand in the mission files
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import pages, params, risk
+from . import pages, params, risk, scripting
 from .mission import load
 from .nominal import design
 from .schema import load_schema
@@ -25,7 +26,7 @@ from .schema import load_schema
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Flight", "main", "table"]
+__all__ = ["Flight", "Fly", "Row", "band", "flyer", "inside", "main", "markdown", "table"]
 
 BAND = (0.05, 0.5, 0.95)
 WORDS = {True: "yes", False: "no", None: "-"}
@@ -103,8 +104,8 @@ class Row:
     remark: str = ""
 
 
-def table(runs: int, seed: int, tell: Callable[[str], None] = print) -> str:
-    """The validation table as Markdown, from runs of this kernel."""
+def flyer(runs: int, seed: int, tell: Callable[[str], None] = print) -> Fly:
+    """`fly(name, changes)`: records of one mission with changes; the same worlds every time."""
     from .backends.cpu import CpuBackend
 
     backend = CpuBackend()
@@ -114,7 +115,11 @@ def table(runs: int, seed: int, tell: Callable[[str], None] = print) -> str:
         packed = params.pack(design(load(name).replace(changes or {})), backend.real)
         return Flight(name, changes or {}, backend.run(packed, seed, 0, runs))
 
-    rows = [*_resilience(fly), *_mission_one(fly), *_blue_ghost(fly)]
+    return fly
+
+
+def markdown(rows: Iterable[Row], runs: int, seed: int) -> str:
+    """Rows as a table."""
     lines = [
         f"{runs} runs each, seed {seed}; shares with 95 % interval, figures as median (5 to 95 %).",
         "",
@@ -126,6 +131,12 @@ def table(runs: int, seed: int, tell: Callable[[str], None] = print) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def table(runs: int, seed: int, tell: Callable[[str], None] = print) -> str:
+    """The validation table as Markdown, from runs of this kernel."""
+    fly = flyer(runs, seed, tell)
+    return markdown([*_resilience(fly), *_mission_one(fly), *_blue_ghost(fly)], runs, seed)
 
 
 Fly = Callable[..., Flight]
@@ -241,13 +252,20 @@ def _blue_ghost(fly: Fly) -> list[Row]:
     ]  # fmt: skip
 
 
-def main() -> None:
+def main() -> int:
+    """The script; its exit code."""
+    return scripting.guarded(_main)
+
+
+def _main() -> None:
     about = "Fly the validation cases, print their table, and put it into a page, which is README.md for the script."
     parser = argparse.ArgumentParser(prog="scripts/validate", description=about)
-    parser.add_argument("--runs", type=int, default=2048, help="of each case (%(default)s)")
+    parser.add_argument("--runs", type=scripting.count, default=2048, help="of each case (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random worlds (%(default)s)")
     parser.add_argument("--write", type=Path, metavar="PAGE.md", help="another page with the validation marks")
     chosen = parser.parse_args()
+    if chosen.write:
+        pages.check(chosen.write, "validation")
     text = table(chosen.runs, chosen.seed)
     print(text)
     if chosen.write:
@@ -255,4 +273,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

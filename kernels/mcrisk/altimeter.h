@@ -1,7 +1,7 @@
 #pragma once
 /// Altimeter (laser or radar range finder): slant range along a body-fixed beam to the ground.
 /// Modelled: link-budget range limit (health, albedo, incidence), incidence limit, bias, scale, noise, random dropout,
-/// loss in flight, false offset. Not modelled: footprint, waveform, dust.
+/// and what faults do. Not modelled: footprint, waveform, single spikes.
 /// Source: range equation of a diffuse target filling the beam, P ~ albedo cos(i) / range^2 (Degnan 1993, eq. 2.1).
 #include "faults.h"
 #include "quat.h"
@@ -41,9 +41,9 @@ MCR_FN bool in_reach(Altimeter const& altimeter, Terrain const& terrain, real cl
 }
 
 /// Slant range if the beam returns. `relief`: not false where has_relief(terrain).
-MCR_FN Range measure_range(Altimeter const& altimeter, Terrain const& terrain, Gravity const& gravity, Faults const& faults,
-                           Struck const& struck, Vec3 const& position_S, Quat const& q_BS, Draws const& draws, int tick,
-                           bool relief) {
+/// last: [m] the last valid range, which a frozen sensor repeats; negative without one.
+MCR_FN Range measure_range(Altimeter const& altimeter, Terrain const& terrain, Gravity const& gravity, Failing const& failing,
+                           real last, Vec3 const& position_S, Quat const& q_BS, Draws const& draws, int tick, bool relief) {
     Vec3 const beam_S = rotate_inverse(q_BS, altimeter.beam_B);
     real const distance = ground_distance(terrain, gravity, position_S, beam_S, relief);
     real const cosine = -dot(beam_S, unit(from_centre(gravity, position_S)));  // of the incidence on level ground
@@ -53,13 +53,13 @@ MCR_FN Range measure_range(Altimeter const& altimeter, Terrain const& terrain, G
     Normal4 const n = normals(draws, Stream::altimeter, 2u * static_cast<unsigned>(tick) + 1u);
     real const sigma = square_root(altimeter.noise * altimeter.noise +
                                    altimeter.noise_fraction * altimeter.noise_fraction * distance * distance);
-    real const offset = select(struck.altimeter_offset == 1, faults.altimeter_offset_size, real(0));
-    real const reading = distance * (real(1) + altimeter.scale) + altimeter.bias + offset + sigma * n.a;
-    bool const silent = (struck.altimeter_never == 1) |
-                        ((struck.altimeter_lost == 1) & (distance * cosine < faults.altimeter_lost_height));
-    bool const valid = (distance > altimeter.range_min) & (distance < reach) & !silent & (u.a >= altimeter.dropout) &
-                       (cosine > sine_cosine(altimeter.incidence_max).cosine);
-    return Range{select(valid, 1, 0), reading};
+    real const reading = failing.altimeter_gain * (distance * (real(1) + altimeter.scale)) + altimeter.bias +
+                         failing.altimeter_add + sigma * n.a;
+    bool const silent = failing.altimeter_silent == 1;
+    bool const frozen = (failing.altimeter_frozen == 1) & (last >= real(0));
+    bool const returns = (distance > altimeter.range_min) & (distance < reach) & (u.a >= altimeter.dropout) &
+                         (cosine > sine_cosine(altimeter.incidence_max).cosine);
+    return Range{select((returns | frozen) & !silent, 1, 0), select(frozen, last, reading)};
 }
 
 }  // namespace mcr

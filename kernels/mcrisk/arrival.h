@@ -53,9 +53,9 @@ MCR_FN real dispersed(Scatter const& scatter, Dispersion const& d, real nominal,
 }
 
 /// Errors and faults of this run; its World is dispersed by the caller, word by word.
-MCR_FN void draw_run(Run& run, Draws const& draws) {
+MCR_FN void draw_run(Params const& params, Run& run, Draws const& draws) {
     run.imu_errors = make_imu_errors(run.world.imu, draws);
-    run.struck = strike(run.world.faults, draws);
+    run.struck = strike(params.faults, draws);
 }
 
 /// State of a run at its start.
@@ -108,6 +108,7 @@ MCR_FN State start(Params const& params, Run const& run, Draws const& draws) {
     guidance.thrust_scale = real(1);
     guidance.mass = params.world.vehicle.mass_dry + params.world.propulsion.propellant + params.world.rcs.propellant;
 
+    state.failing = working();
     Events& events = state.events;
     events.first = -1;
     events.acquisition_height = real(-1);
@@ -130,6 +131,7 @@ MCR_FN State start(Params const& params, Run const& run, Draws const& draws) {
     events.gate_trim = real(-1);
     events.gate_miss = real(-1);
     events.altimeter_range = real(-1);
+    events.altimeter_last = real(-1);
     return state;
 }
 

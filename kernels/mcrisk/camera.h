@@ -3,6 +3,7 @@
 /// Modelled: error proportional to height with a floor, map-tie bias per run, false matches, height window.
 /// Not modelled: illumination, image processing.
 /// Source: Johnson & Montgomery 2008 (overview of TRN error sizes); figures in the mission files.
+#include "faults.h"
 #include "philox.h"
 #include "streams.h"
 #include "vec.h"
@@ -42,7 +43,8 @@ MCR_FN bool in_reach(Camera const& camera, real clearance) {
 }
 
 /// Horizontal position by map matching: distance along the ground and cross-range.
-MCR_FN Fix measure_fix(Camera const& camera, real clearance, real arc, real y, Draws const& draws, int tick) {
+MCR_FN Fix measure_fix(Camera const& camera, Failing const& failing, real clearance, real arc, real y, Draws const& draws,
+                       int tick) {
     Normal4 const tie = normals(draws, Stream::camera, 0u);
     Normal4 const n = normals(draws, Stream::camera, 2u * static_cast<unsigned>(tick) + 2u);
     Uniform4 const u = uniforms(draws, Stream::camera, 2u * static_cast<unsigned>(tick) + 3u);
@@ -51,8 +53,9 @@ MCR_FN Fix measure_fix(Camera const& camera, real clearance, real arc, real y, D
     real const error_x = select(wrong, (real(2) * u.b - real(1)) * camera.false_extent, sigma * n.a);
     real const error_y = select(wrong, (real(2) * u.c - real(1)) * camera.false_extent, sigma * n.b);
     bool const seen = (clearance > camera.height_min) & (clearance < camera.height_max);
-    return Fix{select(seen, 1, 0), select(wrong, 1, 0), arc + camera.tie_sigma * tie.a + error_x,
-               y + camera.tie_sigma * tie.b + error_y, sigma};
+    return Fix{select(seen, 1, 0), select(wrong | (failing.camera_false == 1), 1, 0),
+               arc + camera.tie_sigma * tie.a + error_x + failing.camera_downrange,
+               y + camera.tie_sigma * tie.b + error_y + failing.camera_crossrange, sigma};
 }
 
 }  // namespace mcr

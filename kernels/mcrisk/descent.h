@@ -1,8 +1,9 @@
 #pragma once
-/// One descent, as its block diagram: guide, control, propagate (truth), integrate (inertial unit and strapdown), measure and
+/// One descent, as its block diagram: guide, fail, control, propagate (truth), sense and integrate (inertial unit and strapdown), measure and
 /// correct, watch. Each block is one verb on the state of a run; the entry files loop over runs and ticks.
 #include "arrival.h"
 #include "dynamics.h"
+#include "failing.h"
 #include "verdict.h"
 
 namespace mcr {
@@ -14,6 +15,9 @@ MCR_FN void do_guide(Params const& params, State& state, int tick) {
     guide(params.onboard.guidance, params.world.propulsion, params.world.gravity, params.world.touchdown.cg_height,
           state.estimate, state.guidance, tick);
 }
+
+/// Faults of this tick.
+MCR_FN void do_fail(Params const& params, Run const& run, State& state, int tick) { fail(params, run, state, tick); }
 
 /// Pulses of the cluster and attitude control: torque to the cluster first, the rest to the attitude thrusters.
 MCR_FN void do_control(Params const& params, State& state) {
@@ -39,22 +43,23 @@ MCR_FN void do_control(Params const& params, State& state) {
 
 /// One truth step.
 MCR_FN void do_propagate(Params const& params, Run const& run, State& state, int tick, int index) {
-    propagate(run.world, run.pace, run.struck, state.truth, state.guidance, state.command, tick, index, params.simulation.truth_steps);
+    propagate(run.world, run.pace, state.failing, state.truth, state.guidance, state.command, tick, index, params.simulation.truth_steps);
 }
 
-/// Inertial unit, strapdown, on-board thrust estimate and, where `covariance` says so, covariance.
-MCR_FN void do_integrate(Params const& params, Run const& run, State& state, Draws const& draws, int tick,
-                         bool covariance) {
-    World const& world = run.world;
-    Navigation const& navigation = params.onboard.navigation;
+/// Inertial unit; the number that it leaves over is thrust noise.
+MCR_FN void do_sense(Run const& run, State& state, Draws const& draws, int tick) {
     real spare;
-    Increments const increments = measure_increments(world.imu, run.imu_errors, state.imu, state.truth.angle_B,
-                                                     state.truth.velocity_B, draws, tick, spare);
+    measure_increments(run.world.imu, run.imu_errors, state.failing, state.imu, state.truth.angle_B, state.truth.velocity_B,
+                       draws, tick, spare);
     state.truth.engines.noise = run.pace.noise_decay * state.truth.engines.noise + run.pace.noise_kick * spare;
+}
 
+/// Strapdown of what the inertial unit has told, on-board thrust estimate and, where `covariance` says so, covariance.
+MCR_FN void do_integrate(Params const& params, State& state, int tick, bool covariance) {
+    Navigation const& navigation = params.onboard.navigation;
     bool const perfect = navigation.mode == NavigationMode::perfect;
-    Increments const used{select(perfect, state.truth.angle_B, increments.angle_B),
-                          select(perfect, state.truth.velocity_B, increments.velocity_B)};
+    Increments const used{select(perfect, state.truth.angle_B, state.imu.angle_last),
+                          select(perfect, state.truth.velocity_B, state.imu.velocity_last)};
     state.rate_B = (real(1) / tick_period) * used.angle_B;
     Vec3 const force_S = integrate_increments(state.estimate, state.navigation, params.world.gravity, used);
     if (covariance) {
@@ -81,9 +86,10 @@ MCR_FN Outlook look(Run const& run, State& state, bool altimeter_due) {
     events.altimeter_innovation = select(altimeter_due, real(0), events.altimeter_innovation);
     events.altimeter_range = select(altimeter_due, real(-1), events.altimeter_range);
     real const clearance = state.truth.clearance;
-    return Outlook{select(in_reach(world.altimeter, world.terrain, clearance), 1, 0),
-                   select(in_reach(world.velocimeter, clearance + world.touchdown.cg_height), 1, 0),
-                   select(in_reach(world.camera, clearance), 1, 0)};
+    Flag const up = 1 - state.failing.computer_down;  // without a computer a sample is of no use
+    return Outlook{up * select(in_reach(world.altimeter, world.terrain, clearance), 1, 0),
+                   up * select(in_reach(world.velocimeter, clearance + world.touchdown.cg_height), 1, 0),
+                   up * select(in_reach(world.camera, clearance), 1, 0)};
 }
 
 /// Altimeter and its use. `relief` may be false only where the run's ground has none; `mapped`: whether the map is used.
@@ -91,8 +97,8 @@ MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Dra
                          bool mapped) {
     World const& world = run.world;
     Truth const& truth = state.truth;
-    Range const range = measure_range(world.altimeter, world.terrain, world.gravity, world.faults, run.struck, truth.position_S,
-                                      truth.q_BS, draws, tick, relief);
+    Range const range = measure_range(world.altimeter, world.terrain, world.gravity, state.failing,
+                                      state.events.altimeter_last, truth.position_S, truth.q_BS, draws, tick, relief);
     Events& events = state.events;
     real const clearance = ground_clearance(world.terrain, world.gravity, truth.position_S, relief) - world.touchdown.cg_height;
     real const believed = sphere_height(params.world.gravity.radius, state.estimate.position_S) - params.world.touchdown.cg_height;
@@ -103,17 +109,18 @@ MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Dra
     events.altimeter_seen = select(range.valid == 1, 1, events.altimeter_seen);
     events.altimeter_silent = select(range.valid == 1, 0, events.altimeter_silent);
     Verdict const verdict = use_range(state.estimate, state.navigation, params.onboard.navigation, params.world.altimeter,
-                                      params.world.terrain, params.world.gravity, range, mapped);
+                                      params.world.terrain, params.world.gravity, range, state.failing.map_height, mapped);
     events.altimeter_used = verdict.used;
     events.altimeter_innovation = verdict.innovation;
     events.altimeter_range = select(range.valid == 1, range.distance, real(-1));
+    events.altimeter_last = select(range.valid == 1, range.distance, events.altimeter_last);
 }
 
 /// Velocimeter and its use.
 MCR_FN void do_velocimeter(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
     World const& world = run.world;
     real const clearance = state.truth.clearance + world.touchdown.cg_height;
-    BeamSpeeds const speeds = measure_speeds(world.velocimeter, run.struck, clearance, state.truth.velocity_S, state.truth.q_BS,
+    BeamSpeeds const speeds = measure_speeds(world.velocimeter, state.failing, clearance, state.truth.velocity_S, state.truth.q_BS,
                                              draws, tick);
     bool const some = speeds.valid[0] + speeds.valid[1] + speeds.valid[2] > 0;
     state.events.velocimeter_silent = select(some, 0, state.events.velocimeter_silent);
@@ -125,7 +132,7 @@ MCR_FN void do_camera(Params const& params, Run const& run, State& state, Draws 
     World const& world = run.world;
     Vec3 const& position_S = state.truth.position_S;
     real const arc = world.gravity.radius * arctangent2(position_S.x, position_S.z + world.gravity.radius);
-    Fix const fix = measure_fix(world.camera, state.truth.clearance, arc, position_S.y, draws, tick);
+    Fix const fix = measure_fix(world.camera, state.failing, state.truth.clearance, arc, position_S.y, draws, tick);
     bool const fooled = use_fix(state.estimate, state.navigation, params.onboard.navigation, params.world.camera,
                                 params.world.gravity, fix);
     blame(state.events, fooled, Cause::camera_false_match);
@@ -145,6 +152,7 @@ MCR_FN void do_drift(Run const& run, State& state, Draws const& draws, int tick)
 /// Contact, outcomes decided in flight, causes; then the sums of the tick start anew, unless its end is still to be found.
 MCR_FN void do_watch(Params const& params, Run const& run, State& state, int tick, bool relief) {
     watch(params, run, state, tick, relief);
+    feel(params, state);
     Vec3 const zero{real(0), real(0), real(0)};
     bool const flies = state.ended == 0;
     state.truth.angle_B = select(flies, zero, state.truth.angle_B);
@@ -184,7 +192,7 @@ MCR_FN State begin(Params const& params, Run& run, Draws const& draws) {
         real& value = word_of(run.world, dispersion.word);
         value = dispersed(params.scatter, dispersion, value, draws);
     }
-    draw_run(run, draws);
+    draw_run(params, run, draws);
     run.pace = pace_of(run.world, params.simulation.truth_steps);
     return start(params, run, draws);
 }
@@ -193,10 +201,13 @@ MCR_FN State begin(Params const& params, Run& run, Draws const& draws) {
 MCR_FN void fly_tick(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
     Schedule const now = schedule_of(params, tick);
     bool const relief = has_relief(run.world.terrain);
-    if (now.guide) do_guide(params, state, tick);
-    do_control(params, state);
+    if (now.guide && state.failing.computer_down == 0) do_guide(params, state, tick);
+    if (run.struck.any == 1) do_fail(params, run, state, tick);
+    bool const up = state.failing.computer_down == 0;
+    if (up) do_control(params, state);
     for (int index = 0; index < params.simulation.truth_steps; ++index) do_propagate(params, run, state, tick, index);
-    do_integrate(params, run, state, draws, tick, now.covariance);
+    do_sense(run, state, draws, tick);
+    if (up) do_integrate(params, state, tick, now.covariance);
     if (now.look) {
         Outlook const outlook = look(run, state, now.altimeter);
         if (now.altimeter && outlook.altimeter == 1) do_altimeter(params, run, state, draws, tick, relief, is_mapped(params));
@@ -216,7 +227,9 @@ MCR_FN Record fly(Params const& params, Draws const& draws) {
         if (state.ended != 0) break;
         fly_tick(params, run, state, draws, tick);
     }
-    return report(params, run, state, draws);
+    Touch touch;
+    touch_down(params, run, state, draws, touch);
+    return report(params, run, state, touch.body, draws);
 }
 
 }  // namespace mcr

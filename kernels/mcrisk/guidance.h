@@ -22,6 +22,9 @@ enum class BrakingLaw : int {
 enum class Cutoff : int {
     contact = 0,          ///< At the first touch of a foot.
     height = 1,           ///< At the believed height cutoff_height.
+    probe = 2,            ///< When a probe below the feet touches the ground; at the first touch of a foot if it does not.
+    legs = 3,             ///< When cutoff_legs feet touch at once.
+    shock = 4,            ///< When the accelerometer feels cutoff_shock from the legs.
 };
 
 /// On-board guidance.
@@ -51,6 +54,11 @@ struct Guidance {
     real main_off_height;        ///< [m] >= 0, designed. Believed height below which the main engine is cut; 0 retains it.
     Cutoff cutoff;               ///< [] default contact. When the engines are cut.
     real cutoff_height;          ///< [m] >= 0, default 1 m. Believed height of cut-off by height.
+    real cutoff_probe;           ///< [m] >= 0, default 1.5 m. Length of the probe below the feet.
+    int  cutoff_legs;            ///< [] 1 .. 12, default 2. Feet that must touch at once.
+    real cutoff_shock;           ///< [m s^-2] > 0, default 5 m/s^2. Acceleration by the legs that cuts the engines.
+    real cutoff_delay;           ///< [s] >= 0, default 50 ms. Time from the signal to the closing of the valves.
+    real cutoff_backup;          ///< [s] 0 .. 20, default 10 s. Time after the first touch when the engines are cut at the latest.
 };
 
 /// Memory of guidance: what is held between its cycles.

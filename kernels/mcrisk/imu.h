@@ -4,6 +4,7 @@
 /// (integrated: exactly N(0, N^2 dt)), quantisation with carried remainder, gyro range limit. Not modelled: g-sensitivity.
 /// Source: Groves, Principles of GNSS, Inertial and Multisensor Integrated Navigation Systems, 4.4 (error model).
 #include "clock.h"
+#include "faults.h"
 #include "philox.h"
 #include "streams.h"
 #include "vec.h"
@@ -45,6 +46,8 @@ struct ImuMemory {
     Vec3 accel_walk;       // [m s^-2]
     Vec3 angle_rest;       // [rad] not yet reported
     Vec3 velocity_rest;    // [m s^-1] not yet reported
+    Vec3 angle_last;       // [rad] reported last
+    Vec3 velocity_last;    // [m s^-1] reported last
 };
 
 /// Increments reported for one tick.
@@ -73,7 +76,7 @@ MCR_FN ImuErrors make_imu_errors(Imu const& imu, Draws const& draws) {
 MCR_FN ImuMemory make_imu_memory(Imu const& imu, Draws const& draws) {
     Vec3 const zero{real(0), real(0), real(0)};
     return ImuMemory{imu.gyro_walk * normal_vector(draws, Stream::imu_walk, 0),
-                     imu.accel_walk * normal_vector(draws, Stream::imu_walk, 1), zero, zero};
+                     imu.accel_walk * normal_vector(draws, Stream::imu_walk, 1), zero, zero, zero, zero};
 }
 
 /// One Gauss-Markov step of a vector: x <- d x + sigma sqrt(1 - d^2) n.
@@ -114,10 +117,26 @@ MCR_FN Vec3 limited(Vec3 const& value, real limit) {
     return Vec3{clamp(value.x, -limit, limit), clamp(value.y, -limit, limit), clamp(value.z, -limit, limit)};
 }
 
+/// A number kept within plus or minus a limit; NaN stays NaN.
+MCR_FN real bounded(real value, real limit) {
+    return select(value > limit, limit, select(value < -limit, -limit, value));
+}
+
+/// An increment as a unit with faults gives it, before quantisation.
+MCR_FN Vec3 failed(Vec3 const& value, Vec3 const& gain, Vec3 const& limit) {
+    return Vec3{bounded(gain.x * value.x, limit.x), bounded(gain.y * value.y, limit.y), bounded(gain.z * value.z, limit.z)};
+}
+
+/// The last reading on the axes that are frozen.
+MCR_FN Vec3 unless_frozen(int const* frozen, Vec3 const& last, Vec3 const& fresh) {
+    return Vec3{select(frozen[0] == 1, last.x, fresh.x), select(frozen[1] == 1, last.y, fresh.y),
+                select(frozen[2] == 1, last.z, fresh.z)};
+}
+
 /// Increments measured over one tick from the true ones; carries the unreported remainder in `memory`.
 /// One of the two normal numbers that the six axes leave unused goes to `spare`.
-MCR_FN Increments measure_increments(Imu const& imu, ImuErrors const& errors, ImuMemory& memory, Vec3 const& angle_B,
-                                     Vec3 const& velocity_B, Draws const& draws, int tick, real& spare) {
+MCR_FN Increments measure_increments(Imu const& imu, ImuErrors const& errors, Failing const& failing, ImuMemory& memory,
+                                     Vec3 const& angle_B, Vec3 const& velocity_B, Draws const& draws, int tick, real& spare) {
     Normal4 const first = normals(draws, Stream::imu_noise, 2u * static_cast<unsigned>(tick));
     Normal4 const second = normals(draws, Stream::imu_noise, 2u * static_cast<unsigned>(tick) + 1u);
     spare = second.c;
@@ -125,14 +144,21 @@ MCR_FN Increments measure_increments(Imu const& imu, ImuErrors const& errors, Im
     Vec3 const turned = limited(angle_B, imu.gyro_rate_max * tick_period);
     Vec3 const gyro_error = fused(errors.gyro_scale, turned, cross(errors.gyro_misalign, turned));
     Vec3 const gyro_chance = fused(imu.gyro_noise * root, Vec3{first.a, first.b, first.c}, memory.angle_rest);
-    Vec3 const angle = turned + (gyro_error + fused(tick_period, errors.gyro_bias + memory.gyro_walk, gyro_chance));
+    Vec3 const full_angle = turned + (gyro_error + fused(tick_period, errors.gyro_bias + memory.gyro_walk, gyro_chance));
     Vec3 const accel_error = fused(errors.accel_scale, velocity_B, cross(errors.accel_misalign, velocity_B));
     Vec3 const accel_chance = fused(imu.accel_noise * root, Vec3{first.d, second.a, second.b}, memory.velocity_rest);
-    Vec3 const velocity =
+    Vec3 const full_velocity =
         velocity_B + (accel_error + fused(tick_period, errors.accel_bias + memory.accel_walk, accel_chance));
-    Increments const reported{quantised(angle, imu.gyro_quantum), quantised(velocity, imu.accel_quantum)};
-    memory.angle_rest = angle - reported.angle_B;
-    memory.velocity_rest = velocity - reported.velocity_B;
+    Vec3 const angle = failed(full_angle, failing.gyro_gain, failing.gyro_limit);
+    Vec3 const velocity = failed(full_velocity, failing.accel_gain, failing.accel_limit);
+    Vec3 const angle_whole = quantised(angle, imu.gyro_quantum);
+    Vec3 const velocity_whole = quantised(velocity, imu.accel_quantum);
+    memory.angle_rest = angle - angle_whole;
+    memory.velocity_rest = velocity - velocity_whole;
+    Increments const reported{unless_frozen(failing.gyro_frozen, memory.angle_last, angle_whole),
+                              unless_frozen(failing.accel_frozen, memory.velocity_last, velocity_whole)};
+    memory.angle_last = reported.angle_B;
+    memory.velocity_last = reported.velocity_B;
     return reported;
 }
 

@@ -297,9 +297,10 @@ struct Verdict {
 };
 
 /// Altimeter update with its gate and policy; `map` is the on-board terrain map, used where `mapped`.
+/// map_height: [m] by which the computer believes the ground higher than it was told.
 MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigation const& navigation,
                          Altimeter const& altimeter, Terrain const& map, Gravity const& gravity, Range const& range,
-                         bool mapped) {
+                         real map_height, bool mapped) {
     Vec3 const beam_S = rotate_inverse(estimate.q_BS, altimeter.beam_B);
     Vec3 const up = unit(from_centre(gravity, estimate.position_S));
     real predicted, slope;
@@ -322,8 +323,8 @@ MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigatio
     real const sine2 = maximum(real(1) + slope * slope - cosine * cosine, real(0));
     real const pointing = slant * slant * sine2 / (cosine * cosine) * memory.plane[packed(6, 4, 4)];
     real const scale = real(1) / cosine;
-    Scalar const s{normal.x * scale, normal.z * scale, real(0), real(0), real(0), real(0), range.distance - predicted,
-                   noise, ground * ground + factor * factor + pointing};
+    Scalar const s{normal.x * scale, normal.z * scale, real(0), real(0), real(0), real(0),
+                   range.distance - predicted + scale * map_height, noise, ground * ground + factor * factor + pointing};
 
     // gate
     real const spread = innovation_variance(memory, s);

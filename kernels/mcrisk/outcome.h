@@ -46,6 +46,7 @@ enum class Cause : int {
     touch_sensor = 22,         ///< A touch signal was false or missing.
     terrain_site = 23,         ///< The ground under the lander was too steep or too rough.
     dispersion = 24,           ///< No single event: ordinary scatter beyond the limits.
+    propellant_leak = 25,      ///< Main propellant leaked.
 };
 
 }  // namespace mcr

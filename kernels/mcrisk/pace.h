@@ -29,7 +29,6 @@ struct Pace {
     real main_flow;       // [s m^-1] mass flow for a unit of thrust, 1 / (Isp g0)
     real rcs_flow;        // [kg s^-1] of the thrusters of one axis
     real tank;            // [kg^-1] inverse of the main propellant
-    real others;          // [] inverse of the number of cluster engines that one lost leaves
     real noise_decay;     // [] of thrust noise over one tick
     real noise_kick;      // [] its new part
 };
@@ -39,14 +38,12 @@ MCR_FN Pace pace_of(World const& world, int truth_steps) {
     Cluster const& cluster = world.propulsion.cluster;
     real const step = tick_period / real_of(truth_steps);
     real const decay = exponential(-tick_period / world.propulsion.noise_time);
-    real const others = maximum(real_of(cluster.count) - real(1), real(1));
     return Pace{lag_of(main.lag, step),
                 lag_of(main.tail_off, step),
                 lag_of(cluster.lag, step),
                 real(1) / (main.isp * standard_gravity),
                 rcs_flow(world.rcs),
                 real(1) / world.propulsion.propellant,
-                real(1) / others,
                 decay,
                 world.propulsion.noise * square_root(maximum(real(1) - decay * decay, real(0)))};
 }

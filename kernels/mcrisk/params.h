@@ -30,7 +30,6 @@ struct World {
     Camera camera;               ///< Terrain-relative navigation.
     Terrain terrain;             ///< Ground.
     Touchdown touchdown;         ///< Landing gear.
-    Faults faults;               ///< Faults.
 };
 
 /// What the computer was told besides the nominal World: can be swept, not dispersed.
@@ -47,6 +46,7 @@ struct Limits {
     real tilt;                   ///< [rad] > 0, default 10 deg. Largest tilt at contact.
     real tilt_rate;              ///< [rad s^-1] > 0, default 5 deg/s. Highest angular rate at contact.
     real slope;                  ///< [rad] > 0, default 12 deg. Steepest ground the lander can stand on.
+    real rest_tilt;              ///< [rad] > 0, default 20 deg. Largest tilt at rest.
     real target_radius;          ///< [m] > 0, default 10 km. Largest distance from the target.
     real drop_height;            ///< [m] > 0, default 3 m. Highest engine cut-off above the ground.
 };
@@ -80,6 +80,7 @@ struct Arrival {
 struct Params {
     World world;                 ///< promoted. What is.
     Onboard onboard;             ///< promoted. What the computer was told.
+    Faults faults;               ///< Faults: can be swept, not dispersed.
     Limits limits;               ///< What counts as a landing.
     Monitor monitor;             ///< True heights at which speeds are reported and causes are judged.
     Simulation simulation;       ///< Numerical settings.

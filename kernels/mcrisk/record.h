@@ -28,8 +28,12 @@ struct Record {
     real velocity_error;          ///< [m s^-1] metric. Size of the navigation velocity error at contact.
     real position_error;          ///< [m] metric. Horizontal navigation position error at contact.
     real slope;                   ///< [rad] metric. Slope of the ground under the lander.
-    real leg_stroke;              ///< [m] metric. Stroke that absorbs the vertical energy.
-    real stability_margin;        ///< [] metric. Tipping speed allowed less used, over their sum: 1 at rest, 0 at the limit, -1 far beyond.
+    real leg_stroke;              ///< [m] metric. Longest stroke of a leg.
+    real stability_margin;        ///< [] metric. Tipping speed allowed less used, over their sum: 1 at rest, 0 at the limit, -1 far beyond; by the closed form.
+    real rest_tilt;               ///< [rad] metric. Angle between thrust axis and local vertical at rest.
+    real leg_load;                ///< [N] metric. Greatest axial load of a leg.
+    real slide;                   ///< [m] metric. Way of the centre of gravity along the ground from first touch to rest.
+    real body_room;               ///< [m] metric. Least height of the lowest fixed part above the ground; negative: it was struck.
     real acquisition_height;      ///< [m] True height at the first valid altimeter range.
     real acquisition_speed;       ///< [m s^-1] Speed at the first valid altimeter range.
     real acquisition_error;       ///< [m] Believed less true height at the first valid altimeter range.
@@ -83,6 +87,7 @@ struct Sample {
     real time_to_go;              ///< [s] Predicted time to the end of the braking phase.
     real trim;                    ///< [] Braking thrust fraction.
     Phase phase;                  ///< [] Phase of the on-board computer.
+    int  faults;                  ///< [] Faults at work: one bit each, in the order of the catalogue.
 };
 
 }  // namespace mcr

@@ -47,6 +47,7 @@ struct Events {
     int  astray;                 // ticks with an attitude error above 60 deg
     int  altimeter_used;         // verdict on the last sample
     real altimeter_range;        // [m] last sample
+    real altimeter_last;         // [m] last valid one
     real altimeter_innovation;   // [m] last sample
     real acquisition_height;
     real acquisition_speed;
@@ -78,6 +79,7 @@ struct State {
     NavigationMemory navigation;
     GuidanceMemory guidance;
     Command command;
+    Failing failing;
     Events events;
     Vec3 rate_B;                 // [rad s^-1] measured over the last tick
     int ended;                   // 0 flying, 1 on the ground, 2 out of the finite numbers

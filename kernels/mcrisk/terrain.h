@@ -19,6 +19,7 @@ struct Terrain {
     real map_shift;       ///< [m] default 0 m. Downrange shift of the true ground against the map.
     real slope;           ///< [rad] >= 0, default 0 deg. Slope under the lander.
     real slope_azimuth;   ///< [rad] default 0 deg. Direction of descent of the slope, from downrange to the left.
+    real roughness;       ///< [m] >= 0, default 20 mm. One-sigma height of the ground under a foot about that slope.
 };
 
 /// Height of the ground over the sphere through the site, and its slope downrange.

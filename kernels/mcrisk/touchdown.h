@@ -1,6 +1,5 @@
 #pragma once
-/// Touchdown, first version: limits of the landing gear and a closed-form tip-over criterion, evaluated at first contact.
-/// Modelled: foot caught or sliding, slope, tilt, angular rate, crush stroke. Not modelled: legs one by one (later version).
+/// Landing gear, and the closed-form criterion of tipping over at first contact. The legs one by one are in contact.h.
 /// Source: rigid body pivoting on a caught foot, energy to the tipping point (Walton & Durling 1965, NASA TN D-2860 setting);
 /// stroke from the work of the crush force.
 #include "elementary.h"
@@ -8,16 +7,32 @@
 
 namespace mcr {
 
+/// How a touchdown is judged beyond the limits at first contact.
+enum class TouchdownModel : int {
+    closed_form = 0,      ///< By the closed form of tipping over a caught foot, and the stroke that absorbs the vertical energy.
+    legs = 1,             ///< By following body and legs until the lander rests or has fallen.
+};
+
 /// Landing gear and body at touchdown.
 struct Touchdown {
+    TouchdownModel model;    ///< [] default legs. How a touchdown is judged beyond the limits at first contact.
     int  legs;               ///< [] 3 .. 12, default 4. Number of legs.
     real foot_radius;        ///< [m] > 0. Distance of the feet from the axis.
     real cg_height;          ///< [m] > 0. Height of the centre of gravity above the feet.
     real gyration_radius;    ///< [m] > 0, default 0.8 m. Radius of gyration about a horizontal axis through the centre of gravity.
-    real crush_force;        ///< [N] > 0, designed. Crush force of all legs together.
+    real leg_azimuth;        ///< [rad] default 45 deg. Direction of the first leg, from body x toward y.
+    real strut_cant;         ///< [rad] 0 .. 1, default 0 deg. Angle between struts and thrust axis; feet stand outside.
+    real crush_force;        ///< [N] > 0, designed. Crush force of all legs together, along their struts.
+    real crush_step;         ///< [] 0 .. 1, default 1. Part of the stroke after which the crush force rises.
+    real crush_rise;         ///< [] >= 1, default 2. Crush force after it over the force before.
     real stroke_max;         ///< [m] > 0, default 0.25 m. Longest stroke of the legs.
+    real leg_stiffness;      ///< [N m^-1] > 0, designed. Stiffness of one leg and the ground under it, before it crushes.
+    real leg_damping;        ///< [] 0 .. 2, default 0.3. Damping ratio of a leg under its share of the lander.
+    real leg_length_error;   ///< [m] >= 0, default 5 mm. One-sigma error of the length of a deployed leg.
     real friction;           ///< [] >= 0, default 0.5. Friction coefficient between foot and ground.
     real foot_caught;        ///< [] 0 .. 1, default 0.1. Probability that a foot is caught and cannot slide.
+    real clearance;          ///< [m] >= 0, default 0.3 m. Height of the lowest fixed part, such as a nozzle, above the feet.
+    real clearance_radius;   ///< [m] >= 0, default 0.3 m. Radius of that part about the axis.
 };
 
 /// Half-width of the support polygon toward its nearest edge: R cos(pi / n).

@@ -39,20 +39,19 @@ MCR_FN Vec3 beam_direction(Velocimeter const& velocimeter, int beam) {
 MCR_FN bool in_reach(Velocimeter const& velocimeter, real clearance) { return !(clearance >= velocimeter.range_max); }
 
 /// Line-of-sight speeds of the lander along the three beams.
-MCR_FN BeamSpeeds measure_speeds(Velocimeter const& velocimeter, Struck const& struck, real clearance, Vec3 const& velocity_S,
+MCR_FN BeamSpeeds measure_speeds(Velocimeter const& velocimeter, Failing const& failing, real clearance, Vec3 const& velocity_S,
                                  Quat const& q_BS, Draws const& draws, int tick) {
     Normal4 const n = normals(draws, Stream::velocimeter, 2u * static_cast<unsigned>(tick));
     Uniform4 const u = uniforms(draws, Stream::velocimeter, 2u * static_cast<unsigned>(tick) + 1u);
     real const noise[3] = {n.a, n.b, n.c};
     real const chance[3] = {u.a, u.b, u.c};
-    bool const works = (clearance < velocimeter.range_max) & (norm(velocity_S) < velocimeter.speed_max) &
-                       (struck.velocimeter_never == 0);
+    bool const works = (clearance < velocimeter.range_max) & (norm(velocity_S) < velocimeter.speed_max);
     BeamSpeeds speeds;
     MCR_UNROLL(36)
     for (int beam = 0; beam < 3; ++beam) {
         Vec3 const beam_S = rotate_inverse(q_BS, beam_direction(velocimeter, beam));
         speeds.speed[beam] = dot(beam_S, velocity_S) * (real(1) + velocimeter.scale) + velocimeter.noise * noise[beam];
-        speeds.valid[beam] = select(all(works, chance[beam] >= velocimeter.dropout, beam_S.z < real(-0.2)), 1, 0);
+        speeds.valid[beam] = select(all(works, chance[beam] >= velocimeter.dropout, beam_S.z < real(-0.2), beam >= failing.beams_lost), 1, 0);
     }
     return speeds;
 }

@@ -1,10 +1,8 @@
 #pragma once
 /// The verdict on a run that has ended: outcome, cause and record.
 /// Order of tests: what was decided in flight, then the speed of contact, then the landing gear, then the ground, then the target.
-#include "dynamics.h"
+#include "contact.h"
 #include "record.h"
-#include "touchdown.h"
-#include "watch.h"
 
 namespace mcr {
 
@@ -17,7 +15,7 @@ MCR_FN Record invalid_record() {
 }
 
 /// Record of a run that has ended or run out of time.
-MCR_FN Record report(Params const& params, Run const& run, State const& state, Draws const& draws) {
+MCR_FN Record report(Params const& params, Run const& run, State const& state, Body const& body, Draws const& draws) {
     Truth const& truth = state.truth;
     Events const& events = state.events;
     World const& world = run.world;
@@ -28,11 +26,8 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     // ground under the lander: local vertical tilted by the slope toward its azimuth
     Bearings const b = bearings_of(world.gravity, gear.cg_height, truth.position_S, truth.velocity_S);
     Vec3 const up_S = unit(from_centre(world.gravity, truth.position_S));
-    SineCosine const slope = sine_cosine(world.terrain.slope);
-    SineCosine const azimuth = sine_cosine(world.terrain.slope_azimuth);
-    Vec3 const left_S = cross(up_S, b.forward);
-    Vec3 const downhill_S = azimuth.cosine * b.forward + azimuth.sine * left_S;
-    Vec3 const normal_S = slope.cosine * up_S + slope.sine * downhill_S;
+    Slope const slope = slope_of(world, up_S, b.forward);
+    Vec3 const normal_S = slope.normal_S;
     real const descent_rate = -dot(truth.velocity_S, normal_S);
     Vec3 const along_ground_S = truth.velocity_S + descent_rate * normal_S;
     real const horizontal_speed = norm(along_ground_S);
@@ -46,8 +41,7 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     real const gravity = norm(point_mass(world.gravity, truth.position_S));
     real const support = support_distance(gear);
     // it pivots about the foot ahead either as it comes or once settled on the slope: the greater lean from the vertical counts
-    Vec3 const fall_line_S = slope.cosine * downhill_S - slope.sine * up_S;
-    Vec3 const heading_S = select(horizontal_speed > real(0.01), unit(along_ground_S), fall_line_S);
+    Vec3 const heading_S = select(horizontal_speed > real(0.01), unit(along_ground_S), slope.downhill_S);
     Vec3 const level_S = unit(heading_S - dot(heading_S, up_S) * up_S);
     real const lean_ground = -arcsine(clamp(dot(heading_S, up_S), real(-1), real(1)));
     real const lean_body = arcsine(clamp(dot(axis_S, level_S), real(-1), real(1)));
@@ -58,9 +52,16 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     real const used = horizontal_speed + tilt_rate * gyration2 / gear.cg_height;
     Uniform4 const chance = uniforms(draws, Stream::touchdown, 0u);
     bool const held = (chance.a < gear.foot_caught) | (gear.friction > support / gear.cg_height);
-    bool const topples = (held & (used > allowed)) | (lean >= arctangent2(support, gear.cg_height));
+    bool const would_topple = (held & (used > allowed)) | (lean >= arctangent2(support, gear.cg_height));
     real const margin = (allowed - used) / maximum(allowed + used, real(1e-3));
-    real const stroke = crush_stroke(gear, mass, gravity, maximum(descent_rate, real(0)));
+    bool const followed = body.settled != Settled::spared;
+    Vec3 const up_G{dot(up_S, slope.downhill_S), dot(up_S, slope.level_S), dot(up_S, slope.normal_S)};
+    Vec3 const axis_G = rotate_inverse(body.q_BG, Vec3{real(0), real(0), real(1)});
+    real const rest_tilt = select(followed, arctangent2(norm(cross(axis_G, up_G)), dot(axis_G, up_G)), tilt);
+    bool const topples = select(followed, body.settled == Settled::fallen, would_topple);
+    bool const strikes = followed & (body.room < real(0)) & !topples;
+    real const stroke = select(followed, body.stroke, crush_stroke(gear, mass, gravity, maximum(descent_rate, real(0))));
+    bool const spent = select(followed, body.exhausted == 1, stroke > gear.stroke_max);
 
     // outcome
     real const arc = -b.range;
@@ -68,10 +69,10 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     bool const airborne = state.guidance.phase < Phase::approach;
     Outcome outcome = Outcome::success;
     outcome = miss > limits.target_radius ? Outcome::off_target : outcome;
-    outcome = world.terrain.slope > limits.slope ? Outcome::hazard_strike : outcome;
+    outcome = any(world.terrain.slope > limits.slope, rest_tilt > limits.rest_tilt, strikes) ? Outcome::hazard_strike : outcome;
     outcome = topples ? Outcome::tip_over : outcome;
     bool const hard = any(descent_rate > limits.descent_rate, horizontal_speed > limits.horizontal_speed, tilt > limits.tilt,
-                          tilt_rate > limits.tilt_rate, stroke > gear.stroke_max);
+                          tilt_rate > limits.tilt_rate, spent);
     outcome = hard ? Outcome::hard_landing : outcome;
     outcome = (airborne | (speed > crash_speed)) ? Outcome::terrain_collision : outcome;
     outcome = contact ? outcome : Outcome::timeout;
@@ -94,6 +95,7 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     residual = (outcome == Outcome::propellant_depletion) ? Cause::propellant_budget : residual;
     residual = (((outcome == Outcome::tip_over) & (lean_ground > real(0.5) * lean)) | (outcome == Outcome::hazard_strike))
                    ? Cause::terrain_site : residual;
+    residual = (followed & (state.failing.touch_missed == 1)) ? Cause::touch_sensor : residual;
     Cause cause = events.cause != 0 ? static_cast<Cause>(events.cause) : residual;
     bool const silent = (cause == Cause::altimeter_late) & (events.altimeter_seen == 0);
     cause = silent ? Cause::altimeter_never : cause;
@@ -122,6 +124,10 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     r.slope = world.terrain.slope;
     r.leg_stroke = stroke;
     r.stability_margin = margin;
+    r.rest_tilt = rest_tilt;
+    r.leg_load = select(followed, body.load, real(0));
+    r.slide = select(followed, body.slide, real(0));
+    r.body_room = select(followed, body.room, gear.clearance - stroke);
     r.acquisition_height = events.acquisition_height;
     r.acquisition_speed = events.acquisition_speed;
     r.acquisition_error = events.acquisition_error;
@@ -144,7 +150,8 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, D
     r.gate_miss = events.gate_miss;
     bool const finite = all(is_finite(r.descent_rate), is_finite(r.horizontal_speed), is_finite(r.tilt), is_finite(r.miss_distance),
                             is_finite(r.propellant_left), is_finite(r.flight_time), is_finite(r.delta_v), is_finite(r.altitude_error),
-                            is_finite(r.velocity_error), is_finite(r.stability_margin), is_finite(r.leg_stroke), state.ended != 2);
+                            is_finite(r.velocity_error), is_finite(r.stability_margin), is_finite(r.leg_stroke), is_finite(r.rest_tilt), is_finite(r.leg_load),
+                            is_finite(r.slide), is_finite(r.body_room), state.ended != 2);
     // what was decided in flight stands: a lander that tumbles is lost, though its numbers run away afterwards
     bool const decided = events.first >= 0;
     Record failed = invalid_record();
@@ -173,8 +180,8 @@ MCR_FN Sample sample_of(Params const& params, Run const& run, State const& state
     s.mass = mass_of(run.world, truth);
     s.propellant = truth.engines.propellant;
     s.rcs_propellant = truth.rcs_propellant;
-    s.main_thrust = truth.engines.main;
-    s.cluster_thrust = truth.engines.cluster;
+    s.main_thrust = truth.engines.main * state.failing.main_nozzle * state.failing.thrust_gain;
+    s.cluster_thrust = truth.engines.cluster * state.failing.thrust_gain;
     s.delta_v = truth.engines.delta_v;
     s.believed_position_S = estimate.position_S;
     s.believed_velocity_S = estimate.velocity_S;
@@ -191,6 +198,7 @@ MCR_FN Sample sample_of(Params const& params, Run const& run, State const& state
     s.time_to_go = state.guidance.time_to_go;
     s.trim = state.guidance.trim;
     s.phase = state.guidance.phase;
+    s.faults = static_cast<int>(state.failing.active);
     return s;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 /// Watching a run: contact with the ground, outcomes decided in flight, the first cause, and the heights and speeds that the
-/// record reports. Nothing here acts on the flight.
+/// record reports; and touch signals before contact, which alone of it all act on the flight.
+#include "outcome.h"
 #include "state.h"
 
 namespace mcr {
@@ -63,18 +64,11 @@ MCR_FN void watch(Params const& params, Run const& run, State& state, int tick, 
     decide(events, (guidance.phase == Phase::cut) & (now > params.limits.drop_height), Outcome::premature_cutoff);
 
     // causes, in the order of their decisiveness within one tick
-    Struck const& struck = run.struck;
     bool const lit = guidance.phase >= Phase::brake;
-    bool const main_needed = (world.propulsion.main.thrust > real(0)) & (guidance.main_cut == 0);
-    bool const ring_needed = world.propulsion.cluster.count > 0;
-    blame(events, lit & main_needed & (struck.start_failure == 1), Cause::engine_start);
-    blame(events, lit & ((main_needed & (tick >= struck.main_out_tick)) | (ring_needed & (tick >= struck.cluster_out_tick))),
-          Cause::engine_out);
     bool const descending = guidance.phase >= Phase::approach;
     bool const needed = now < params.monitor.altimeter_needed;
     bool const aided = params.onboard.navigation.mode != NavigationMode::perfect;  // perfect navigation asks no sensor
     bool const fitted = (params.world.altimeter.fitted == 1) & aided;
-    blame(events, (struck.altimeter_offset == 1) & (events.altimeter_used == 1) & descending, Cause::altimeter_wrong);
     blame(events, state.navigation.rejected >= rejected_ticks, Cause::altimeter_rejected);
     events.mispointed = select(burning & (pointing < mispointed_cosine), events.mispointed + 1, 0);
     bool const steady = events.mispointed == 0;  // a lander that points elsewhere is no fault of its sensors
@@ -124,6 +118,25 @@ MCR_FN void watch(Params const& params, Run const& run, State& state, int tick, 
     events.contact_fraction = select(touches, fraction, real(1));
     state.ended = select(is_finite(state), select(touches, 1, 0), 2);
     state.tick = tick + 1;
+}
+
+/// Cuts the engines by a probe that touches the ground, or by a false touch signal once it is heeded.
+MCR_FN void feel(Params const& params, State& state) {
+    Guidance const& guidance = params.onboard.guidance;
+    World const& nominal = params.world;
+    real const believed = sphere_height(nominal.gravity.radius, state.estimate.position_S) - nominal.touchdown.cg_height;
+    Failing const& failing = state.failing;
+    bool const armed = (state.guidance.phase >= Phase::approach) & (state.guidance.phase < Phase::cut) &
+                       (failing.computer_down == 0);
+    bool const heeded = (guidance.cutoff != Cutoff::height) & (guidance.cutoff != Cutoff::shock);
+    bool const probed = (guidance.cutoff == Cutoff::probe) & (failing.touch_missed == 0) &
+                        (state.truth.clearance <= guidance.cutoff_probe);
+    bool const fooled = heeded & (failing.touch_false == 1) & (believed <= params.faults.touch_false_height);
+    bool const cuts = armed & (probed | fooled);
+    blame(state.events, cuts & fooled, Cause::touch_sensor);
+    state.guidance.phase = cuts ? Phase::cut : state.guidance.phase;
+    state.guidance.throttle = select(cuts, real(0), state.guidance.throttle);
+    state.guidance.duty_wish = select(cuts, real(0), state.guidance.duty_wish);
 }
 
 /// Moves a run that has touched the ground in this tick back along it to the surface.

@@ -58,6 +58,8 @@ class CpuBackend(AbstractBackend):
             ("params", self.params_bytes),
             ("record", self._record.itemsize),
             ("sample", self._sample.itemsize),
+            ("first_touch", schema.dtype("FirstTouch", self.real).itemsize),
+            ("landing", schema.dtype("Landing", self.real).itemsize),
         ):
             actual = getattr(self._library, f"mcr_{name}_bytes")()
             if actual != expected:
@@ -82,6 +84,18 @@ class CpuBackend(AbstractBackend):
             if ticks < capacity:
                 return samples[:ticks].copy()
             capacity = 4 * max(capacity, ticks)
+
+    def touch_down(self, params: bytes, first: NDArray[np.void]) -> NDArray[np.void]:
+        """The touchdowns of one lander from stated first touches: `(touches,)` of `schema.dtype("Landing")`.
+
+        first: (touches,) of `schema.dtype("FirstTouch")`.
+        """
+        self._check(params)
+        schema = load_schema()
+        given = np.ascontiguousarray(first, schema.dtype("FirstTouch", self.real))
+        landings = np.zeros(len(given), schema.dtype("Landing", self.real))
+        self._library.mcr_touch_down(params, given.ctypes.data, len(given), landings.ctypes.data)
+        return landings
 
     def count(self, params: bytes, seed: int, first: int, count: int) -> tuple[NDArray[np.void], int]:
         """The records of `run`, and the flop they took; of the variant `counting`."""
@@ -228,15 +242,26 @@ def processor_flags() -> frozenset[str] | None:
 
 @functools.cache
 def _load(path: Path) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(path))
+    native.check_whole(path)
+    try:
+        return _declared(ctypes.CDLL(str(path)))
+    except (OSError, AttributeError) as error:  # AttributeError: a function is not there
+        raise InfrastructureError(str(path), "a library of mcrisk", str(error), native.BROKEN) from None
+
+
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    """The library with the types of its functions."""
     pointer, word = ctypes.c_void_p, ctypes.c_uint64
-    for name in ("mcr_params_bytes", "mcr_record_bytes", "mcr_sample_bytes"):
-        getattr(library, name).argtypes, getattr(library, name).restype = (), ctypes.c_int32
+    for name in ("params", "record", "sample", "first_touch", "landing"):
+        size = getattr(library, f"mcr_{name}_bytes")
+        size.argtypes, size.restype = (), ctypes.c_int32
     library.mcr_build.argtypes, library.mcr_build.restype = (), ctypes.c_char_p
     for name in ("mcr_descend", "mcr_descend_scalar"):
         getattr(library, name).argtypes, getattr(library, name).restype = (pointer, word, word, word, pointer), None
     library.mcr_replay.argtypes = (pointer, word, word, ctypes.c_int64, pointer)
     library.mcr_replay.restype = ctypes.c_int64
+    library.mcr_touch_down.argtypes = (pointer, pointer, ctypes.c_int64, pointer)
+    library.mcr_touch_down.restype = None
     if hasattr(library, "mcr_fma_peak"):  # the libraries with tiles
         library.mcr_fma_peak.argtypes, library.mcr_fma_peak.restype = (ctypes.c_int64, pointer), ctypes.c_int64
         library.mcr_tally_bytes.argtypes, library.mcr_tally_bytes.restype = (), ctypes.c_int32

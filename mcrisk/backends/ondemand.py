@@ -6,6 +6,7 @@ under a digest of all they depend on.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mcrisk.errors import InfrastructureError
-from mcrisk.native import kernel_digest, kernel_folder
+from mcrisk.native import check_whole, kernel_digest, kernel_folder
 from mcrisk.schema import load_schema
 
 from . import build
@@ -52,14 +53,31 @@ def made(
     line = [*command, *flags, "-fPIC", named, f"-I{source.parent}", str(source), *LINK]
     folder = folder or cache_folder()
     path = folder / f"{digest_of((*line, kernel_digest()))[:32]}.so"
-    if not path.is_file():
+    if not _loads(path):
+        path.unlink(missing_ok=True)
         tell(f"building the CPU library {variant} with {name_of(command)}")
         partial = path.with_suffix(f".{os.getpid()}")
         done = subprocess.run([*line, "-o", str(partial)], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise InfrastructureError(f"{command[0]} failed on {source}", remedy=f"\n{done.stderr.strip()}")
+            raise InfrastructureError(f"{command[0]} failed on {source}", remedy=_said(done))
         partial.replace(path)
     return path
+
+
+def _loads(path: Path) -> bool:
+    """Whether a library is there and whole: a full disk or a crash may have left a part of one."""
+    try:
+        check_whole(path)
+        ctypes.CDLL(str(path))
+    except (InfrastructureError, OSError):
+        return False
+    return True
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    """What a compiler that failed said; which one it is can be changed by CXX."""
+    said = done.stderr.strip() or done.stdout.strip()
+    return f"\n{said}" if said else f"it ended with {done.returncode} and no word; name another compiler with CXX"
 
 
 def name_of(command: Sequence[str]) -> str:
@@ -67,7 +85,7 @@ def name_of(command: Sequence[str]) -> str:
     line = [*command, "-dM", "-E", "-x", "c++", os.devnull]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise InfrastructureError(f"{command[0]} does not work", remedy=f"\n{done.stderr.strip()}")
+        raise InfrastructureError(f"{command[0]} does not work", remedy=_said(done))
     macros = dict(text.split(maxsplit=2)[1:] for text in done.stdout.splitlines() if len(text.split(maxsplit=2)) == 3)
     if "__clang__" in macros:
         return "clang++ " + ".".join(macros[f"__clang_{part}__"] for part in ("major", "minor", "patchlevel"))

@@ -1,8 +1,9 @@
-"""Commands about a design before it flies: params, check, bench."""
+"""Commands about a design before it flies: params, check, touchdown, bench."""
 
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from mcrisk.errors import InfrastructureError, MistakeError, command, visible
 
 from .shared import Json, Sets, console, guarded, load, load_mission, tell
 
-__all__ = ["bench", "check", "params"]
+__all__ = ["bench", "check", "params", "touchdown"]
 
 
 @guarded
@@ -71,6 +72,62 @@ def check(
 
 
 @guarded
+def touchdown(
+    name: Annotated[str, typer.Argument(metavar="MISSION", help="A mission file, or the name of a shipped one.")],
+    sets: Sets = None,
+    rates: Annotated[
+        str, typer.Option("--descent-rates", metavar="V,...", help="Descent rates [m/s], separated by commas.")
+    ] = "1,2,3",
+    slopes: Annotated[
+        str, typer.Option(metavar="A,...", help="Slopes of the ground [deg].")
+    ] = "0,2.5,5,7.5,10,12.5,15",
+    speeds: Annotated[
+        str, typer.Option(metavar="V,...", help="Horizontal speeds [m/s].")
+    ] = "0,0.25,0.5,0.75,1,1.25,1.5,1.75,2,2.5,3",
+    caught: Annotated[bool, typer.Option("--caught", help="No foot can slide, as against rocks and rims.")] = False,
+    out: Annotated[str | None, typer.Option(metavar="FILE.nc", help="Write the map to this file, too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Map the touchdowns after which a lander stands: descent rate by slope by horizontal speed, worst direction."""
+    from mcrisk.api import check_folder
+    from mcrisk.export import check_file
+    from mcrisk.touchdown import stability_map
+
+    axes = numbers("--descent-rates", rates, 100), numbers("--slopes", slopes, 60), numbers("--speeds", speeds, 100)
+    if out is not None:
+        check_file("--out", out, ".nc")
+        check_folder(Path(out).parent)
+    [mission] = load([name], sets)
+    found = stability_map(mission, axes[0], [math.radians(one) for one in axes[1]], axes[2], caught)
+    if out is not None:
+        from mcrisk import netcdf
+
+        netcdf.write(found, Path(out))
+        tell(f"the map is in {out}")
+    if as_json:
+        print(json.dumps(found.to_dict(), allow_nan=False))
+        return
+    from mcrisk.sheet import show_stability
+
+    show_stability(found, console())
+
+
+def numbers(option: str, text: str, most: float) -> list[float]:
+    """Rising numbers from 0 to `most` that a user separated by commas.
+
+    >>> numbers("--slopes", "0, 2.5,5", 60)
+    [0.0, 2.5, 5.0]
+    """
+    try:
+        found = [float(one) for one in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 <= one <= most for one in found) or found != sorted(set(found)):
+        raise MistakeError(option, f"rising numbers from 0 to {most:g}, separated by commas", f"'{visible(text)}'")
+    return found
+
+
+@guarded
 def bench(
     missions: Annotated[
         list[str] | None,
@@ -106,7 +163,7 @@ def bench(
     wanted = measuring.seconds(seconds)
     campaigns = [state([mission]) for mission in load(missions or measuring.MISSIONS, sets)]
     if write is not None:
-        pages.block(Path(write), "bench")
+        pages.check(Path(write), "bench")
     typed = shlex.join(["mcrisk", *sys.argv[1:]])
     answers: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Commands that judge: which design is better, is a requirement met; and that hand results on: export."""
+"""Commands that judge: which design is better, is a requirement met, what faults are survived; and export."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mcrisk.contest import Entry
     from mcrisk.goal import Goal
 
-__all__ = ["compare", "export", "verify"]
+__all__ = ["compare", "export", "survive", "verify"]
 
 
 @guarded
@@ -314,3 +314,27 @@ def _say_runs(folder: Path, told: list[dict[str, Any]], require: list[str]) -> N
         more = max(needed)
         options = [part for text in require for part in ("--require", text)]
         tell(f"about that many runs would decide: {command('verify', str(folder), *options, '--runs', str(more))}")
+
+
+@guarded
+def survive(
+    name: Annotated[str, typer.Argument(metavar="MISSION", help="A mission file, or the name of a shipped one.")],
+    runs: Annotated[str, typer.Option("--runs", "-n", metavar="N", help="Runs under each fault.")] = "2000",
+    seed: Seed = "0",
+    sets: Sets = None,
+    backend: BackendName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Fly a lander through faults that landers of history had, and tell how often it lands all the same."""
+    from mcrisk import precedents
+    from mcrisk.progress import Progress
+
+    [mission] = load([name], sets)
+    number, world = whole("runs", runs), whole("seed", seed)
+    names = [precedents.NONE, *(one.name for one in precedents.applicable(mission))]
+    with Progress(number * len(names), names) as progress:
+        found = precedents.survive(mission, number, world, backend=backend, progress=progress)
+    if as_json:
+        print(json.dumps(precedents.answer(mission, found), allow_nan=False))
+    else:
+        precedents.show(mission, found, console())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mcrisk.mission import Mission
 
 INVALID_SHARE = 1e-4  # of the runs: more than this fails the campaign, though its results are written
+WRITING = {errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT, errno.EFBIG}  # of an output without a name
 WIDTH = 120  # [column] of output that is no terminal
 P = ParamSpec("P")
 
@@ -42,27 +44,52 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             tell("mcrisk: interrupted")
             code = 130
-        except OSError as error:
-            if os.environ.get("MCRISK_DEBUG"):
-                raise
-            code = failed_output(error)
         except Exception as error:
             if os.environ.get("MCRISK_DEBUG"):
                 raise
-            kind = type(error).__name__
-            tell(f"mcrisk: internal error ({kind}: {error}); MCRISK_DEBUG=1 shows where it happened")
+            if interruption(error):
+                tell("mcrisk: interrupted")
+                code = 130
+            elif isinstance(error, OSError):
+                code = failed_output(error)
+            else:
+                code = broken(error)
         raise typer.Exit(code or 0)
 
     return wrapper
 
 
+def interruption(error: BaseException) -> bool:
+    """Whether a failure only follows from an interruption, such as an import that was cut off."""
+    before: BaseException | None = error
+    while before is not None:
+        if isinstance(before, KeyboardInterrupt):
+            return True
+        before = before.__cause__ or before.__context__
+    return False
+
+
+def broken(error: Exception) -> int:
+    """The exit code where something failed that should not; memory that was not there is told as that."""
+    if isinstance(error, MemoryError):
+        tell(f"mcrisk: not enough memory{f' ({error})' if str(error) else ''}; what was flown is kept")
+    else:
+        kind = type(error).__name__
+        tell(f"mcrisk: internal error ({kind}: {error}); MCRISK_DEBUG=1 shows where it happened")
+    return InfrastructureError.exit_code
+
+
 def failed_output(error: OSError) -> int:
     """The exit code where stdout takes no more, or another file that nothing else guards."""
+    text = (error.strerror or str(error) or type(error).__name__).lower()
+    if error.filename or not (isinstance(error, BrokenPipeError) or error.errno in WRITING):
+        tell(f"mcrisk: {f'{error.filename}: ' if error.filename else ''}{text}")
+        return InfrastructureError.exit_code
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):  # the reader has seen enough: `mcrisk params | head`
         return 0
-    tell(f"mcrisk: {error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}")
+    tell(f"mcrisk: standard output: {text}")
     return InfrastructureError.exit_code
 
 

@@ -290,7 +290,11 @@ def _sources(python: str, wheels: Path, folder: Path) -> None:
     code = "import sys; sys.path.insert(0, 'scripts'); import backend; backend.build_sdist(sys.argv[1])"
     _run([python, "-c", code, str(made)], "the source distribution")
     with tarfile.open(next(made.glob("*.tar.gz"))) as tar:
-        tar.extractall(made, filter="data")
+        try:
+            tar.extractall(made, filter="data")
+        except tarfile.FilterError as error:  # a link out of the tree, such as that of an environment
+            remedy = f"remove it from {ROOT}, or name it in sdist.exclude of pyproject.toml"
+            raise Refusal("sources", "files of mcrisk alone", str(error), remedy, 4) from None
     next(path for path in made.iterdir() if path.is_dir()).rename(folder)
     shutil.rmtree(made)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from workshop import Fly, Workshop, difference, missions, poison_count, poisoned
+from workshop import Fly, Workshop, difference, missions, poison_count, poisoned, stricken
 
 from mcrisk.backends import Piece, build, cpu
 from mcrisk.schema import load_schema
@@ -23,6 +23,18 @@ def test_tiles_and_single_runs_give_the_same_bits():
             expected = reference.run_scalar(params, SEED, FIRST, 40)
 
             assert difference(expected, backend.run(params, SEED, FIRST, 40)) == "", f"{name} {variant}"
+
+
+def test_runs_that_faults_strike_have_the_same_bits():
+    """Every fault of the catalogue with 30 %: tile against single run, and against missions without any."""
+    for variant in cpu.fitting_variants():
+        backend = cpu.CpuBackend(variant)
+        for name, params in missions().items():
+            block = stricken(params)
+            expected = cpu.CpuBackend().run_scalar(block, SEED, FIRST, 40)
+
+            assert difference(expected, backend.run(block, SEED, FIRST, 40)) == "", f"{name} {variant}"
+            assert difference(expected, backend.run(params, SEED, FIRST, 40)) != ""
 
 
 def test_a_run_is_the_same_in_any_batch():
@@ -142,11 +154,14 @@ def test_a_gpu_sums_like_the_cpu(gpu):
 
 
 def agree(builds: dict[str, Fly], runs: int, poisons: int) -> None:
-    """Assert that each build gives the records of the installed library, for good and for poisoned missions."""
+    """Assert that each build gives the records of the installed library: missions, with faults, and poisoned ones."""
     reference = cpu.CpuBackend()
     blocks = dict(missions())
     wrong = np.random.default_rng(2).choice(poison_count(), poisons, replace=False)
     counts = dict.fromkeys(blocks, runs)
+    for name, params in missions().items():
+        blocks[f"{name} with faults"] = stricken(params)
+        counts[f"{name} with faults"] = runs
     for number in wrong:
         blocks[f"poison {number}"] = poisoned(blocks["hakuto_r_m2"], int(number))
     for name, params in blocks.items():

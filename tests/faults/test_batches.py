@@ -241,6 +241,7 @@ def test_a_gpu_short_of_memory_gives_the_same_results(monkeypatch, tmp_path):
 
 def made_up_gpu(monkeypatch, runs):
     """The GPU backend whose launches are flown by the CPU, and the runs of each launch that found memory."""
+    from mcrisk import sums
     from mcrisk.backends import gpu
     from mcrisk.schema import load_schema
 
@@ -259,6 +260,7 @@ def made_up_gpu(monkeypatch, runs):
             self._cupy, self._params_bytes, self._record = fake, schema.params_bytes(4), schema.record_dtype(4)
             self._device, self._threads, self._device_name = fake.cuda.Device(0), threading.local(), "Fake"
             self._launch_runs, self._lost, self._traffic = 1 << 20, "", gpu.Traffic()
+            self._bars = sums.bars()
             self._kernels = {name: fake.kernel(name) for name in ("descend", "gather", "tally", "sift", "landings")}
 
         def describe(self):

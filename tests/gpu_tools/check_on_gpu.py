@@ -32,9 +32,10 @@ from gpu_speed import SEED  # noqa: E402
 from workshop import Fly, Records, Workshop, difference, missions  # noqa: E402
 
 from mcrisk.backends import build, gpu, gpu_obstacle, nvrtc  # noqa: E402
-from mcrisk.errors import InfrastructureError  # noqa: E402
+from mcrisk.errors import InfrastructureError, MistakeError  # noqa: E402
 from mcrisk.native import kernel_digest  # noqa: E402
 from mcrisk.schema import load_schema  # noqa: E402
+from mcrisk.scripting import above_zero, count, guarded  # noqa: E402
 
 CHUNK = 2048  # [run] of CPU work per thread at a time
 SLICE = 1 << 14  # [run] of one mission compared at a time
@@ -45,10 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     """0 if everything was checked, as far as its tools are installed, and is right."""
     given = options().parse_args(arguments)
     if given.pack:
-        given.pack.mkdir(parents=True, exist_ok=True)
-        for name, params in missions().items():
-            (given.pack / f"{name}.params").write_bytes(params)
+        pack(given.pack)
         return 0
+    check_report(given.out)
     blocks = missions() if not given.params else read(given.params)
     now = datetime.now(UTC).strftime("%Y-%m-%d")
     report: dict[str, Any] = {"date": now, "kernel_digest": kernel_digest(), "complete": False}
@@ -103,13 +103,14 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pack", type=Path, metavar="FOLDER", help="only write Params of all missions to files")
     parser.add_argument("--params", type=Path, metavar="FOLDER", help="read Params from files made by --pack")
-    for name, default, text in (
-        ("--out", Path("gpu-check.json"), "the report"),
-        ("--runs", 160_000, "runs of each mission compared bit by bit"),
-        ("--most", 1 << 20, "runs of the launches that are timed"),
-        ("--seconds", 440.0, "no step is begun after this time"),
-    ):
-        parser.add_argument(name, type=type(default), default=default, help=f"{text} (%(default)s)")
+    options: tuple[tuple[str, Callable[[str], Any], Any, str], ...] = (
+        ("--out", Path, Path("gpu-check.json"), "the report"),
+        ("--runs", count, 160_000, "runs of each mission compared bit by bit"),
+        ("--most", count, 1 << 20, "runs of the launches that are timed"),
+        ("--seconds", above_zero, 440.0, "no step is begun after this time"),
+    )
+    for name, read_, default, text in options:
+        parser.add_argument(name, type=read_, default=default, help=f"{text} (%(default)s)")
     return parser
 
 
@@ -124,7 +125,34 @@ def right(report: dict[str, Any]) -> bool:
 
 def read(folder: Path) -> dict[str, bytes]:
     """Params by mission, as `--pack` wrote them."""
-    return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.params"))}
+    found = {path.stem: path.read_bytes() for path in sorted(folder.glob("*.params"))}
+    remedy = "write them anew with --pack"
+    if not found:
+        raise MistakeError(f"--params {folder}", "files that --pack wrote", "none", remedy)
+    expected = load_schema().params_bytes(4)
+    for name, params in found.items():
+        if len(params) != expected:
+            raise MistakeError(f"{folder}/{name}.params", f"{expected} bytes", f"{len(params)}", remedy)
+    return found
+
+
+def pack(folder: Path) -> None:
+    """Write the Params of every mission into a folder."""
+    blocks = missions()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, params in blocks.items():
+            (folder / f"{name}.params").write_bytes(params)
+    except OSError as error:
+        text = (error.strerror or str(error)).lower()
+        raise MistakeError(f"--pack {folder}", "a folder to write to", text, "choose another") from None
+
+
+def check_report(path: Path) -> None:
+    """Refuse a report that could not be written when all is done."""
+    there = path if path.exists() else path.parent
+    if path.is_dir() or not path.parent.is_dir() or not os.access(there, os.W_OK):
+        raise MistakeError(f"--out {path}", "a file to write to", "none", "choose another --out")
 
 
 def facts(backend: gpu.GpuBackend) -> dict[str, Any]:
@@ -215,4 +243,4 @@ def tests() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

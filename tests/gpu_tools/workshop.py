@@ -213,6 +213,27 @@ def missions() -> dict[str, bytes]:
     return {name: params.pack(nominal.design(mission.load(name))) for name in names}
 
 
+def stricken(params: bytes, probability: float = 0.3) -> bytes:
+    """Params in which every fault can strike, from the first tick on or later, for ten seconds or for good.
+
+    One in three also has a rate; every seventh belongs to a group.
+    """
+    schema = load_schema()
+    block = np.frombuffer(params, schema.params_dtype(4)).copy()
+    faults = [one.name for one in schema.structs["Faults"].members if one.type == "Fault"]
+    for number, name in enumerate(faults):
+        fault = block["faults"][name]
+        fault["probability"] = probability
+        fault["window"] = 500 * (number % 2)
+        fault["after"] = 50 * (number % 4)
+        fault["rate"] = 1e-4 * (number % 3 == 0)
+        fault["below"] = 20e3 / (1 + number % 5)
+        fault["phase"] = number % 3
+        fault["duration"] = 10 if number % 3 else 1e5
+        fault["group"] = number % 7 == 0
+    return block.tobytes()
+
+
 def poison_count() -> int:
     """How many different blocks `poisoned` makes."""
     return len(poison_paths()) * len(POISONS)

@@ -21,15 +21,11 @@ MCR_FN Altimeter altimeter_of(real health, real albedo, real noise, real fractio
 """
 ARGUMENTS = (
     "real health, real albedo, real noise, real fraction, real bias, real scale, real dropout, "
-    "int never_, int lost, int offset, Vec3 position_S, Quat q_BS, int run, int tick"
+    "Vec3 position_S, Quat q_BS, int run, int tick"
 )
 PREPARE = """
-Faults faults{};
-faults.altimeter_lost_height = 500;
-faults.altimeter_offset_size = 100;
-Struck const struck{0, never, never, never_, lost, offset, 0};
 Altimeter const altimeter = altimeter_of(health, albedo, noise, fraction, bias, scale, dropout);
-Range const range = measure_range(altimeter, level(), moon(), faults, struck, position_S, q_BS,
+Range const range = measure_range(altimeter, level(), moon(), working(), -1, position_S, q_BS,
                                   make_draws(9, static_cast<uint64>(run)), tick, false);
 """
 
@@ -49,16 +45,11 @@ def measure(probe):
         bias=0,
         scale=0,
         dropout=0,
-        never=0,
-        lost=0,
-        offset=0,
         run=0,
         tick=0,
     ):
         function = probe("altimeter.h", ["range.valid", "range.distance"], ARGUMENTS, preamble=DEVICE, prepare=PREPARE)
-        valid, distance = function(
-            health, albedo, noise, fraction, bias, scale, dropout, never, lost, offset, position_S, q_BS, run, tick
-        )
+        valid, distance = function(health, albedo, noise, fraction, bias, scale, dropout, position_S, q_BS, run, tick)
         return valid == 1, distance
 
     return run
@@ -119,9 +110,8 @@ def test_beyond_the_largest_incidence_there_is_no_return(measure):
     np.testing.assert_array_equal(measure(_height([100.0] * 5), _pitched(tilt))[0], [False, True, True, True, False])
 
 
-def test_bias_scale_and_false_offset_add_up(measure):
-    """1000 m (1 + 0.2 %) + 3 m + 100 m."""
-    assert measure(bias=3, scale=0.002, offset=1)[1] == pytest.approx(1000 * 1.002 + 3 + 100, abs=0.01)
+def test_bias_and_scale_add_up(measure):
+    """1000 m (1 + 0.2 %) + 3 m."""
     assert measure(bias=3, scale=0.002)[1] == pytest.approx(1000 * 1.002 + 3, abs=0.01)
 
 
@@ -161,11 +151,3 @@ def test_no_return_beyond_maximum_and_below_minimum_range(measure):
 
     np.testing.assert_array_equal(measure(_height(height))[0], [False, False, True, True, False, False])
     assert not measure(_height(100.0), _pitched(np.pi))[0]
-
-
-def test_a_dead_altimeter_is_silent_and_a_lost_one_from_its_height_down(measure):
-    """Fault `never`: nothing; fault `lost`: valid down to 500 m above the ground, then nothing."""
-    height = np.array([2500.0, 510.0, 490.0, 10.0])
-
-    np.testing.assert_array_equal(measure(_height(height), never=1)[0], [False] * 4)
-    np.testing.assert_array_equal(measure(_height(height), lost=1)[0], [True, True, False, False])

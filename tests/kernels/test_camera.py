@@ -14,7 +14,7 @@ MCR_FN Camera device(real fraction, real floor, real tie, real false_match) {
 """
 ARGUMENTS = "real fraction, real floor, real tie, real false_match, real clearance, real arc, real y, int run, int tick"
 PREPARE = """
-Fix const fix = measure_fix(device(fraction, floor, tie, false_match), clearance, arc, y,
+Fix const fix = measure_fix(device(fraction, floor, tie, false_match), working(), clearance, arc, y,
                             make_draws(17, static_cast<uint64>(run)), tick);
 """
 

@@ -67,20 +67,21 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
         truth.omega_BN_B = Vec3{0, braking ? real(0.00147667) : slewing ? real(0.0870) : real(0), 0};
         truth.angle_B = truth.velocity_B = Vec3{0, 0, 0};
         for (int index = 0; index < 2; ++index)
-            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick,
+            propagate(world, pace_of(world, 2), working(), truth, asked, Command{}, tick,
                       index, 2);
         truth.clearance = ground_clearance(world.terrain, world.gravity, truth.position_S, false);
         real spare;
         Increments const increments =
-            measure_increments(imu, errors, unit_memory, truth.angle_B, truth.velocity_B, draws, tick, spare);
+            measure_increments(imu, errors, working(), unit_memory, truth.angle_B, truth.velocity_B, draws, tick,
+                               spare);
         Vec3 const force_S = integrate_increments(estimate, memory, world.gravity, increments);
         if (tick % covariance_ticks == 0)
             step_covariance(memory, navigation, imu, world.gravity, estimate, force_S, increments.angle_B, tick);
         if (tick % 2 == 0) {
-            Range const range = measure_range(world.altimeter, world.terrain, world.gravity, Faults{}, Struck{},
+            Range const range = measure_range(world.altimeter, world.terrain, world.gravity, working(), -1,
                                               truth.position_S, truth.q_BS, draws, tick, false);
-            use_range(estimate, memory, navigation, nominal, level(), world.gravity, range, false);
-            BeamSpeeds const speeds = measure_speeds(world.velocimeter, Struck{}, truth.clearance, truth.velocity_S,
+            use_range(estimate, memory, navigation, nominal, level(), world.gravity, range, 0, false);
+            BeamSpeeds const speeds = measure_speeds(world.velocimeter, working(), truth.clearance, truth.velocity_S,
                                                      truth.q_BS, draws, tick);
             use_speeds(estimate, memory, navigation, world.velocimeter, speeds);
         }

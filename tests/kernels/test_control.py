@@ -171,7 +171,7 @@ def test_a_steady_torque_costs_its_own_impulse_in_pulses(probe):
             Vec3 const torque = control_torque(control, trim, Vec3{400, 400, 400}, q_BS, Vec3{0, 0, 1}, omega);
             Vec3 const on{rcs_on_time(rcs, torque.x), rcs_on_time(rcs, torque.y), rcs_on_time(rcs, torque.z)};
             for (int index = 0; index < 5; ++index) {
-                Vec3 const push = fire_rcs(rcs, rcs_flow(rcs), left, on, index, 5);
+                Vec3 const push = fire_rcs(rcs, working(), rcs_flow(rcs), left, on, index, 5);
                 sum = sum + (tick_period / 5) * push;
                 omega = omega + (tick_period / 5 / 400) * (push + Vec3{steady, 0, 0});
                 q_BS = renormalise(compose(from_rotation_vector((tick_period / 5) * omega), q_BS));

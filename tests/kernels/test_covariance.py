@@ -140,7 +140,7 @@ def test_strapdown_repeats_the_truth_from_perfect_increments(probe):
     for (int tick = 0; tick < 6000; ++tick) {
         truth.angle_B = truth.velocity_B = Vec3{0, 0, 0};
         for (int index = 0; index < 2; ++index)
-            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, tick,
+            propagate(world, pace_of(world, 2), working(), truth, asked, Command{}, tick,
                       index, 2);
         integrate_increments(estimate, memory, world.gravity, Increments{truth.angle_B, truth.velocity_B});
     }

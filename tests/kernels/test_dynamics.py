@@ -23,7 +23,6 @@ MCR_FN Truth flown(Gravity const& gravity, Vehicle const& vehicle, real thrust, 
     world.propulsion.cluster.isp = real(275);
     world.propulsion.propellant = real(400);
     world.rcs = Rcs{real(10), real(1), real(2), real(220), real(0.02), real(0), real(1)};
-    Struck const struck{0, never, never, 0, 0, 0, 0};
     GuidanceMemory asked{};
     asked.throttle = real(1);
     Truth truth{};
@@ -34,7 +33,7 @@ MCR_FN Truth flown(Gravity const& gravity, Vehicle const& vehicle, real thrust, 
     truth.engines.propellant = real(400);
     for (int tick = 0; tick < ticks; ++tick)
         for (int index = 0; index < count; ++index)
-            propagate(world, pace_of(world, count), struck, truth, asked, Command{}, tick, index, count);
+            propagate(world, pace_of(world, count), working(), truth, asked, Command{}, tick, index, count);
     return truth;
 }
 """

@@ -43,7 +43,7 @@ def unit(probe):
     Increments last{};
     real spare = 0;
     for (int tick = 0; tick < ticks; ++tick) {
-        last = measure_increments(imu, errors, memory, angle_B, velocity_B, draws, tick, spare);
+        last = measure_increments(imu, errors, working(), memory, angle_B, velocity_B, draws, tick, spare);
         Vec3 const angle_next = angle + (last.angle_B - angle_more);  // compensated, to see single quanta
         angle_more = (angle_next - angle) - (last.angle_B - angle_more);
         angle = angle_next;

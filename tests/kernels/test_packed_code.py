@@ -13,10 +13,15 @@ from mcrisk.schema import load_schema
 # The least packed operations of each block: about half of what it needs today, so that the model may change freely.
 FLOOR = {
     "guide": 350,
+    "guide_struck": 350,
+    "fail": 32,
     "control": 80,
+    "control_struck": 80,
     "propagate": 320,
     "integrate": 300,
+    "integrate_struck": 300,
     "integrate_filter": 450,
+    "integrate_filter_struck": 450,
     "altimeter": 250,
     "altimeter_relief": 500,
     "altimeter_map": 800,
@@ -24,13 +29,17 @@ FLOOR = {
     "camera": 320,
     "drift": 130,
     "look": 3,
+    "look_elsewhere": 3,
     "watch": 35,
     "watch_relief": 50,
+    "press": 65,
+    "move": 70,
     "peak": 384,  # 12 chains of 32 steps
 }
 REGISTER = {"v3": "ymm", "v4": "zmm"}
 ARITHMETIC = r"\tv(?:add|sub|mul|div|sqrt|fn?m(?:add|sub)\d+)"
 SHARE = 0.8  # of the arithmetic is packed; the rest are sums of the case alone, once for the tile
+SHARES = {"fail": 0.65}  # little but the sizes of the case's faults
 
 
 @pytest.fixture(params=list(REGISTER))
@@ -52,7 +61,7 @@ def test_every_block_is_packed(listing):
         single = len(re.findall(rf"{ARITHMETIC}ss\t", body))
 
         assert packed >= FLOOR[block], f"{block}: {packed} packed, {single} single"
-        assert packed >= SHARE * (packed + single), f"{block}: {packed} packed, {single} single"
+        assert packed >= SHARES.get(block, SHARE) * (packed + single), f"{block}: {packed} packed, {single} single"
         assert not re.search(r"\tcallq?\t", body), block
 
 

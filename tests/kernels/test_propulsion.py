@@ -22,7 +22,7 @@ MCR_FN Truth flown(Engine const& main, real gravity, real misalign, Vec3 const& 
     world.propulsion.propellant = propellant;
     world.propulsion.residual = residual;
     world.rcs = {10, 1, 2, 220, real(0.02), 0, 1};
-    Struck const struck{fails, main_out, cluster_out, 0, 0, 0, 0};
+    Failing failing = working();
     Truth truth{};
     truth.velocity_S = velocity_S;
     truth.q_BS = identity();
@@ -34,8 +34,11 @@ MCR_FN Truth flown(Engine const& main, real gravity, real misalign, Vec3 const& 
         asked.ignition_tick = ignition;
         asked.throttle = tick < cutoff ? real(1) : real(0);
         asked.duty = duty;
+        failing.main_gain = real((fails == 0) & (tick < main_out) ? 1 : 0);
+        failing.ring_loss = tick >= cluster_out ? real(1) : real(0);
+        failing.ring_x = failing.ring_loss / real_of(engines > 1 ? engines - 1 : 1);
         for (int index = 0; index < count; ++index)
-            propagate(world, pace_of(world, count), struck, truth, asked, Command{}, tick, index, count);
+            propagate(world, pace_of(world, count), failing, truth, asked, Command{}, tick, index, count);
     }
     return truth;
 }
@@ -229,7 +232,7 @@ def test_a_gravity_turn_follows_its_closed_form(probe):
             Vec3 const start_S = truth.velocity_S;
             Vec3 const back_S = -unit(start_S + real(0.5) * slope);  // thrust axis at the middle of the step
             truth.q_BS = from_axes(cross(Vec3{0, 1, 0}, back_S), Vec3{0, 1, 0}, back_S);
-            propagate(world, pace_of(world, 2), Struck{0, never, never, 0, 0, 0, 0}, truth, asked, Command{}, k / 2,
+            propagate(world, pace_of(world, 2), working(), truth, asked, Command{}, k / 2,
                       k % 2, 2);
             slope = truth.velocity_S - start_S;
         }
@@ -354,11 +357,11 @@ def test_thrust_noise_has_its_sigma_and_correlation_time(probe):
     run.pace = pace_of(run.world, 2);
     State state{};
     state.estimate.q_BS = identity();
-    state.guidance.mass = 1;
+    state.failing = working();
     Draws const draws = make_draws(7, static_cast<uint64>(index));
-    for (int tick = 0; tick < 100; ++tick) do_integrate(params, run, state, draws, tick, true);
+    for (int tick = 0; tick < 100; ++tick) do_sense(run, state, draws, tick);
     real const before = state.truth.engines.noise;
-    for (int tick = 100; tick < 105; ++tick) do_integrate(params, run, state, draws, tick, true);
+    for (int tick = 100; tick < 105; ++tick) do_sense(run, state, draws, tick);
     real const after = state.truth.engines.noise;
     """
     runs = 2000
@@ -370,35 +373,6 @@ def test_thrust_noise_has_its_sigma_and_correlation_time(probe):
     assert abs(before.mean()) < 3.3 * 0.005 / np.sqrt(runs)
     assert before.std() == pytest.approx(0.005, rel=3.3 / np.sqrt(2 * runs))
     assert correlation == pytest.approx(np.exp(-0.5), abs=3.3 * (1 - np.exp(-1)) / np.sqrt(runs))
-
-
-def test_faults_strike_as_often_as_stated_and_inside_their_window(probe):
-    """30 % failed starts, 20 % engine stops between 50 and 250 s, 10 % of one cluster engine; false alarm 1e-3."""
-    preamble = """
-    MCR_FN Faults device() {
-        Faults faults{};
-        faults.start_failure = real(0.3);
-        faults.main_out = real(0.2);
-        faults.cluster_out = real(0.1);
-        faults.out_time_first = 50;
-        faults.out_time_last = 250;
-        return faults;
-    }
-    """
-    runs = 20000
-    draw = "Struck const struck = strike(device(), make_draws(11, static_cast<uint64>(run)));"
-    expressions = ["struck.start_failure", "struck.main_out_tick", "struck.cluster_out_tick", "struck.altimeter_never"]
-    start, main, cluster, other = probe("faults.h", expressions, "int run", preamble=preamble, prepare=draw)(
-        np.arange(runs)
-    )
-
-    for share, struck in ((0.3, start == 1), (0.2, main < NEVER), (0.1, cluster < NEVER)):
-        assert struck.mean() == pytest.approx(share, abs=3.3 * np.sqrt(share * (1 - share) / runs))
-    times = main[main < NEVER] * TICK
-    assert times.min() >= 50
-    assert times.max() < 250
-    assert times.mean() == pytest.approx(150, abs=3.3 * 200 / np.sqrt(12 * len(times)))
-    assert not other.any()
 
 
 # ---- limits and failures

@@ -24,7 +24,7 @@ def fire(probe):
     Vec3 impulse{0, 0, 0};
     for (int index = 0; index < count; ++index)
         impulse = impulse + (tick_period / real_of(count)) *
-                                fire_rcs(device, rcs_flow(device), left, on_time, index, count);
+                                fire_rcs(device, working(), rcs_flow(device), left, on_time, index, count);
     """
     arguments = "Vec3 on_time, real propellant, int count"
     return probe("dynamics.h", ["impulse", "left"], arguments, preamble=DEVICE, prepare=prepare)
@@ -118,7 +118,7 @@ def test_pointing_ends_in_the_limit_cycle_of_the_minimum_impulse_bit(probe):
             }
             for (int index = 0; index < 2; ++index) {
                 omega = omega + (tick_period / 2 / inertia) *
-                                    fire_rcs(device, rcs_flow(device), propellant, on, index, 2);
+                                    fire_rcs(device, working(), rcs_flow(device), propellant, on, index, 2);
                 q_BS = renormalise(compose(from_rotation_vector((tick_period / 2) * omega), q_BS));
             }
             if (settled) largest = maximum(largest, absolute(2 * q_BS.x));

@@ -52,8 +52,7 @@ def test_altimeter_out_of_reach_has_no_valid_sample(probe, step, rim):
         Altimeter const altimeter = device(health, beam);
         Terrain const terrain = ground(step, rim);
         real const clearance = ground_clearance(terrain, moon(), place, true) - 1;
-        Struck const struck{0, never, never, 0, 0, 0, 0};
-        Range const range = measure_range(altimeter, terrain, moon(), Faults{}, struck, moved, identity(),
+        Range const range = measure_range(altimeter, terrain, moon(), working(), -1, moved, identity(),
                                           make_draws(3, static_cast<uint64>(run)), 0, true);
         """,
     )(place, moved, beam, random.uniform(0.01, 3, count), step, rim, np.arange(count))  # fmt: skip
@@ -70,8 +69,7 @@ def test_velocimeter_out_of_reach_has_no_valid_beam(probe):
     valid, reached = probe(
         "velocimeter.h", ["speeds.valid[0]", "in_reach(device(), clearance)"], "real clearance", preamble=VELOCIMETER,
         prepare="""
-        Struck const struck{0, never, never, 0, 0, 0, 0};
-        BeamSpeeds const speeds = measure_speeds(device(), struck, clearance, Vec3{0, 0, -10}, identity(),
+        BeamSpeeds const speeds = measure_speeds(device(), working(), clearance, Vec3{0, 0, -10}, identity(),
                                                  make_draws(1, 2), 3);
         """,
     )(clearance)  # fmt: skip
@@ -86,7 +84,7 @@ def test_camera_out_of_reach_has_no_valid_fix(probe):
     clearance = np.array([50, low, np.nextafter(low, high), np.nextafter(high, low), high, 2e4, np.nan])
     valid, reached = probe(
         "camera.h", ["fix.valid", "in_reach(device(), clearance)"], "real clearance", preamble=CAMERA,
-        prepare="Fix const fix = measure_fix(device(), clearance, 0, 0, make_draws(1, 2), 3);",
+        prepare="Fix const fix = measure_fix(device(), working(), clearance, 0, 0, make_draws(1, 2), 3);",
     )(clearance)  # fmt: skip
 
     np.testing.assert_array_equal(valid, [0, 0, 1, 1, 0, 0, 0])

@@ -11,14 +11,14 @@ MCR_FN Gravity moon() {{
 }}
 """
 ARGUMENTS = "Terrain terrain, Vec3 position_S, Vec3 ray_S"
-LEVEL = [0, 30e3, 8e3, 0, 6e3, 0, 0, 0, 0]
-SCARP = [3000, 35e3, 8e3, 0, 6e3, 0, 0, 0, 0]  # HAKUTO-R Mission 1: 3 km over the wall of Atlas
-RIM = [2000, 35e3, 8e3, 900, 5e3, 120, -400, 0, 0]  # with a raised rim, a map error and a shift
+LEVEL = [0, 30e3, 8e3, 0, 6e3, 0, 0, 0, 0, 0]
+SCARP = [3000, 35e3, 8e3, 0, 6e3, 0, 0, 0, 0, 0]  # HAKUTO-R Mission 1: 3 km over the wall of Atlas
+RIM = [2000, 35e3, 8e3, 900, 5e3, 120, -400, 0, 0, 0]  # with a raised rim, a map error and a shift
 
 
 def _profile(terrain, x):
     """Height of the ground at arc x, from the definition: a step 1 - 3 t^2 + 2 t^3 and a bump (1 - e^2)^2."""
-    step, place, width, rim, rim_width, error, shift, _, _ = terrain
+    step, place, width, rim, rim_width, error, shift, *_ = terrain
     s = x - shift + place
     t = np.clip(s / width + 0.5, 0, 1)
     inward = s + width / 2

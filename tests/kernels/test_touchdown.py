@@ -1,4 +1,4 @@
-"""Touchdown: static and dynamic tip-over, stroke, and the order in which a contact is judged.
+"""Touchdown by the closed form: static and dynamic tip-over, stroke, and the order in which a contact is judged.
 
 Tip-over over a caught foot: energy to the tipping point (Walton & Durling 1965, NASA TN D-2860)."""
 
@@ -16,7 +16,17 @@ COAST, TERMINAL = 0, 3
 
 GEAR = """
 MCR_FN Touchdown gear_of(real height, real friction, real caught) {
-    return {4, real(1.5), height, real(0.8), 12000, real(0.25), friction, caught};
+    Touchdown gear{};
+    gear.model = TouchdownModel::closed_form;
+    gear.legs = 4;
+    gear.foot_radius = real(1.5);
+    gear.cg_height = height;
+    gear.gyration_radius = real(0.8);
+    gear.crush_force = 12000;
+    gear.stroke_max = real(0.25);
+    gear.friction = friction;
+    gear.foot_caught = caught;
+    return gear;
 }
 """
 # A lander of 450 kg that has just touched the ground at the site, flown along x.
@@ -45,11 +55,14 @@ MCR_FN Record judged(Vec3 velocity_S, Vec3 axis_S, real rate, real slope, real a
     state.truth.omega_BN_B = Vec3{{rate, 0, 0}};
     Vec3 const y_S = unit(Vec3{{0, 1, 0}} - axis_S.y * axis_S);
     state.truth.q_BS = from_axes(cross(y_S, axis_S), y_S, axis_S);
-    return report(params, one, state, make_draws(5, run));
+    Draws const draws = make_draws(5, run);
+    Touch touch;
+    touch_down(params, one, state, draws, touch);
+    return report(params, one, state, touch.body, draws);
 }}
 """
 )
-WIDE = [1e9, 1e9, 4, 1e9, 1e9, 1e9, 1e9]  # no limits
+WIDE = [1e9, 1e9, 4, 1e9, 1e9, 4, 1e9, 1e9]  # no limits
 
 
 @pytest.fixture
@@ -79,7 +92,7 @@ def judge(probe):
     prepare = f"Record const record = judged({', '.join(names)});"
     usual = {"velocity_S": (0, 0, -1), "axis_S": (0, 0, 1), "rate": 0, "slope": 0, "azimuth": 0, "friction": 0}
     usual |= {"caught": 1, "height": HEIGHT, "along": 0, "contact": 1, "phase": TERMINAL, "first": -1, "run": 0}
-    usual |= {"limits": [3, 2, np.radians(15), np.radians(10), np.radians(12), 5000, 3]}
+    usual |= {"limits": [3, 2, np.radians(15), np.radians(10), np.radians(12), 4, 5000, 3]}
     expressions = [f"record.{name}" for name in results]
 
     def run(real="double", **values):

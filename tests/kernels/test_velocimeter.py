@@ -18,8 +18,9 @@ ARGUMENTS = (
 )
 PREPARE = """
 Velocimeter const velocimeter = device(noise, scale, dropout);
-Struck const struck{0, never, never, 0, 0, 0, dead};
-BeamSpeeds const speeds = measure_speeds(velocimeter, struck, clearance, velocity_S, q_BS,
+Failing failing = working();
+failing.beams_lost = 3 * dead;
+BeamSpeeds const speeds = measure_speeds(velocimeter, failing, clearance, velocity_S, q_BS,
                                          make_draws(13, static_cast<uint64>(run)), tick);
 Vec3 const beams[3] = {beam_direction(velocimeter, 0), beam_direction(velocimeter, 1), beam_direction(velocimeter, 2)};
 real const directions[9] = {beams[0].x, beams[0].y, beams[0].z, beams[1].x, beams[1].y,

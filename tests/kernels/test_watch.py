@@ -7,30 +7,26 @@ from mcrisk import mission, nominal, params
 from mcrisk.backends.cpu import CpuBackend
 from mcrisk.schema import load_schema
 
-NONE, ENGINE_OUT, ENGINE_START = 0, 1, 2
+NONE = 0
 ALTIMETER_LATE, ALTIMETER_LOST, ALTIMETER_REJECTED, VELOCIMETER_LOST = 9, 10, 12, 13
 CONTROL_SATURATED, GUIDANCE_SATURATED = 20, 19
 PERFECT, FIXED_GAIN, KALMAN = 0, 1, 2
 COAST, BRAKE, APPROACH = 0, 1, 2
-NEVER = 1 << 30
 
 HOVER = """
 struct Flags { real cause, first_tick; };
 MCR_FN Flags hover(real height, int ticks, int phase, int mode, int seen, int silent, int rejected, real tilt,
-                   real saturation, int start_failure, int main_out, int cluster_out, int main_cut, real thrust,
-                   int engines) {
+                   real saturation) {
     Params params{};
     World& world = params.world;
     world.gravity = {real(4902.80007e9), real(1738e3), 0, 0, 0, 0, 60000, real(1737.4e3), {0, 1, 0}, {0, 0, 1}};
-    world.propulsion.main.thrust = thrust;
-    world.propulsion.cluster.count = engines;
     world.altimeter.fitted = 1;
     world.velocimeter.fitted = 1;
     world.velocimeter.range_max = 2000;
     world.terrain.step_width = world.terrain.rim_width = 1000;
     params.onboard.navigation.mode = static_cast<NavigationMode>(mode);
     params.monitor.altimeter_needed = 3000;
-    Run const run{world, {}, Struck{start_failure, main_out, cluster_out, 0, 0, 0, 0}};
+    Run const run{world, {}};
     State state{};
     state.events.first = -1;
     state.truth.position_S = state.estimate.position_S = Vec3{0, 0, height};
@@ -38,7 +34,6 @@ MCR_FN Flags hover(real height, int ticks, int phase, int mode, int seen, int si
     state.truth.engines.propellant = 100;
     state.guidance.phase = static_cast<Phase>(phase);
     state.guidance.direction_S = Vec3{sine_cosine(tilt).sine, 0, sine_cosine(tilt).cosine};
-    state.guidance.main_cut = main_cut;
     state.guidance.saturation = saturation;
     state.navigation.rejected = rejected;
     Flags flags{0, -1};
@@ -60,15 +55,14 @@ HEALTHY = {
     "silent": 0,
     "rejected": 0,
     "tilt": 0,
+    "saturation": 0,
 }
-HEALTHY |= {"saturation": 0, "start_failure": 0, "main_out": NEVER, "cluster_out": NEVER, "main_cut": 0, "thrust": 400}
-HEALTHY |= {"engines": 6}
 
 
 @pytest.fixture
 def hover(probe):
     """hover(...): the cause flagged over 400 ticks at 800 m in the approach, and its tick; by default all is well."""
-    reals = ("height", "tilt", "saturation", "thrust")
+    reals = ("height", "tilt", "saturation")
     arguments = ", ".join(f"{'real' if name in reals else 'int'} {name}" for name in HEALTHY)
     function = probe(
         "descent.h", ["flags.cause", "flags.first_tick"], arguments, preamble=HOVER,
@@ -126,17 +120,6 @@ def test_perfect_navigation_loses_nothing_by_a_sensor(hover):
     assert hover(mode=PERFECT, seen=0, silent=1) == (NONE, -1)
     assert hover(mode=PERFECT, seen=1, silent=1) == (NONE, -1)
     assert hover(mode=FIXED_GAIN, seen=0, silent=1)[0] == ALTIMETER_LATE
-
-
-def test_an_engine_that_is_not_needed_any_more_is_no_cause(hover):
-    """A main engine that stops, or would not start, after it was cut; engines that the lander does not have."""
-    assert hover(main_out=100) == (ENGINE_OUT, 100)
-    assert hover(cluster_out=100) == (ENGINE_OUT, 100)
-    assert hover(start_failure=1) == (ENGINE_START, 0)
-    assert hover(main_out=100, main_cut=1) == (NONE, -1)
-    assert hover(start_failure=1, main_out=100, thrust=0) == (NONE, -1)
-    assert hover(cluster_out=100, engines=0) == (NONE, -1)
-    assert hover(cluster_out=100, main_cut=1) == (ENGINE_OUT, 100)
 
 
 def test_an_event_that_did_not_happen_reads_minus_one():

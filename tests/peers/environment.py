@@ -14,6 +14,8 @@ import sysconfig
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from mcrisk.errors import InfrastructureError, MistakeError
+
 __all__ = ["made"]
 
 ROOT = Path(__file__).parents[2]
@@ -34,13 +36,18 @@ def made(gpu: bool, tell: Callable[[str], None], wanted: Collection[str] | None 
     folder = Path(os.environ.get("MCRISK_PEERS_VENV") or ROOT / ".venv-peers")
     python = folder / "bin" / "python"
     uv = shutil.which("uv")
+    if folder.exists() and not folder.is_dir():
+        raise MistakeError(f"MCRISK_PEERS_VENV={folder}", "a folder", "something else", "name another, or unset it")
     if not _is_ours(python):
         tell(f"making {folder.name} (first call, or for another Python)")
         if (folder / "pyvenv.cfg").exists():
             shutil.rmtree(folder)
         base = getattr(sys, "_base_executable", sys.executable)
         line = [uv, "venv", "--quiet", "--python", base] if uv else [base, "-m", "venv", "--without-pip"]
-        subprocess.run([*line, str(folder)], check=True, stdout=sys.stderr)
+        done = subprocess.run([*line, str(folder)], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
+            raise InfrastructureError(str(folder), "an environment", said, "name another folder by MCRISK_PEERS_VENV")
     place = _asked(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
     beside = sysconfig.get_path("purelib")
     (Path(place) / "mcrisk_beside.pth").write_text(f"import site; site.addsitedir({beside!r})\n")

@@ -103,14 +103,13 @@ def arc_params(real: int, steps: int = 2, **changes: Any) -> bytes:
         "propulsion.residual": 0,
         "propulsion.noise": 0,
         "rcs.propellant": 0,
-        "faults": 0,
     }
     for path, value in (values | {path.replace("__", "."): value for path, value in changes.items()}).items():
         place = block["world"]
         *owners, name = path.split(".")
         for owner in owners:
             place = place[owner]
-        place[name] = value if path != "faults" else np.zeros_like(place[name])
+        place[name] = value
     block["scatter"]["count"] = 0
     block["simulation"]["truth_steps"] = steps
     return block.tobytes()

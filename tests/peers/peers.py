@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from peers import arc, environment, tools
 
-from mcrisk import bench, pages
+from mcrisk import bench, pages, scripting
 
 HERE = Path(__file__).parent
 TIMES = (60, 300, 600)  # [s] of the arc at which agreement is shown
@@ -274,8 +274,10 @@ def chosen(only: Sequence[str] | None, gpu: bool) -> list[str]:
 def main() -> None:
     only = f"these and mcrisk alone: {', '.join(tools.WAYS)}; to install all of them takes 1.2 GB"
     parser = argparse.ArgumentParser(prog="scripts/bench peers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="in which all fly in turn (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="spent on each tool in each round (%(default)s)")
+    parser.add_argument("--rounds", type=scripting.count, default=7, help="in which all fly in turn (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=scripting.above_zero, default=2.0, help="spent on each tool in each round (%(default)s)"
+    )
     parser.add_argument("--only", nargs="+", choices=list(tools.WAYS), metavar="NAME", help=only)
     parser.add_argument(
         "--write", type=Path, nargs="?", const=HERE / "README.md", metavar="PAGE.md",
@@ -283,6 +285,8 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--store", action="store_true", help="write Basilisk's states anew to the table of the tests")
     options = parser.parse_args()
+    if options.write:
+        pages.check(options.write, "peers")
     gpu = shutil.which("nvidia-smi") is not None
     if not gpu:
         tell("no GPU found (nvidia-smi): the ways on a GPU are left out")
@@ -306,4 +310,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(scripting.guarded(main))

@@ -71,7 +71,9 @@ def test_the_greatest_seed_and_runs_beyond_32_bits_are_flown():
 
 def test_a_loss_decided_in_flight_stands_though_the_numbers_run_away_afterwards():
     """A lost cluster engine is fatal; what spins without end afterwards leaves the finite numbers."""
-    fatal = mcrisk.load("hakuto_r_m2_as_designed").replace({"faults.cluster_out": 1.0})
+    fatal = mcrisk.load("hakuto_r_m2_as_designed").replace(
+        {"faults.cluster_loss.probability": 1.0, "faults.cluster_loss.window": "600 s"}
+    )
     records = mcrisk.records(fatal, runs=512)
 
     assert set(records.outcome.values.tolist()) == {"loss_of_control"}

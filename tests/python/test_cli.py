@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mcrisk import api, backends, cli, execute, native, results
+from mcrisk import api, backends, cli, execute, native, results, scripting
 from mcrisk.commands import shared
 
 MISSION = "generic_small"
@@ -605,6 +605,76 @@ def test_an_interrupted_run_ends_soon_with_exit_code_130_and_no_traceback(tmp_pa
     assert not list(tmp_path.rglob("*.nc"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_the_command_loads_is_one_line_and_exit_code_130(tmp_path, number):
+    (tmp_path / "typer.py").write_text(f"import os, time; os.kill(os.getpid(), {int(number)}); time.sleep(30)")
+    done = subprocess.run(
+        [sys.executable, "-m", "mcrisk", "--version"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "mcrisk: interrupted\n")
+
+
+def test_an_interruption_before_the_command_itself_is_told(mcrisk, monkeypatch):
+    """While options are read, which is typer's."""
+
+    def interrupted(**_):
+        raise SystemExit(130) from KeyboardInterrupt()
+
+    monkeypatch.setattr(cli, "app", interrupted)
+
+    assert mcrisk("show") == (130, "", "mcrisk: interrupted\n")
+
+
+def test_what_an_interruption_broke_is_told_as_an_interruption(mcrisk, monkeypatch):
+    """An import that is cut off ends as an ImportError of numpy's, with advice about its installation."""
+
+    def cut_off(*_):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as signalled:
+            raise ImportError("numpy is broken") from signalled
+
+    monkeypatch.setattr(shared, "load_mission", cut_off)
+
+    assert mcrisk("run", MISSION) == (130, "", "mcrisk: interrupted\n")
+
+
+def test_memory_that_is_not_there_is_told_as_that(mcrisk, monkeypatch):
+    def too_much(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(shared, "load_mission", too_much)
+    code, _, err = mcrisk("run", MISSION)
+
+    assert (code, err) == (4, "mcrisk: not enough memory; what was flown is kept\n")
+
+
+def test_a_failure_that_is_not_of_an_output_does_not_accuse_it(mcrisk, monkeypatch):
+    def refuse(*_):
+        raise OSError("cannot load shared object")
+
+    monkeypatch.setattr(shared, "load_mission", refuse)
+
+    assert mcrisk("run", MISSION) == (4, "", "mcrisk: cannot load shared object\n")
+
+
+def test_only_the_command_decides_how_many_threads_linear_algebra_starts():
+    """None is used here, and where memory is short OpenBLAS tries for ever to start them."""
+    code = "import os; from mcrisk.{} import *; {}; print(os.environ.get('OPENBLAS_NUM_THREADS'))"
+    clean = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    command = code.format("entry", "import sys; sys.argv[1:] = ['--version']; main()")
+
+    for text, threads in ((command, "1"), (code.format("api", "pass"), "None")):
+        done = subprocess.run([sys.executable, "-c", text], env=clean, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == threads
+
+
 def test_the_documented_library_works_without_the_command_line(tmp_path):
     """The example of the Python interface."""
     import mcrisk as package
@@ -620,7 +690,7 @@ def test_the_documented_library_works_without_the_command_line(tmp_path):
 
 
 def test_examples_of_the_documentation_run():
-    for module in (cli, api, shared):
+    for module in (cli, api, shared, scripting):
         assert doctest.testmod(module).failed == 0
 
 

@@ -407,6 +407,18 @@ def test_progress_hears_of_all_runs():
     assert last == {0: (1000, landed), 1: (1000, landed)}
 
 
+def test_memory_that_is_short_is_told_in_words():
+    """A MemoryError has no text of its own; one run is told in the singular."""
+
+    class Short(MadeUp):
+        def run(self, params, seed, first, count):
+            raise MemoryError
+
+    words = r"^1 run cannot be flown, such as run \d+: not enough memory; what is flown is kept"
+    with pytest.raises(InfrastructureError, match=words):
+        execute(CAMPAIGN, 16, Short(), workers=1)
+
+
 def test_a_run_that_no_worker_can_fly_is_named_and_all_others_are_flown():
     """A failure of the machine, not a lost lander: batches are halved until the run to blame is alone."""
     backend = MadeUp(failing=700)

@@ -27,7 +27,7 @@ SCHEMA = load_schema()
 RECORD = SCHEMA.record_dtype(4)
 SUCCESS = SCHEMA.enums["Outcome"]["success"]
 PARAMS, OTHER = (bytes([digit]) * SCHEMA.params_bytes(4) for digit in (1, 2))
-FLOWN, BEFORE = "fly_settled(params, make_draws(seed, number))", "MCR_FN void fly_into("
+FLOWN, BEFORE = "fly_settled(params, seed, number)", "MCR_FN void fly_into("
 MADE_UP = """
 /// A record that tells run number, seed and Params: two of three runs land.
 MCR_FN Record made_up(Params const& params, uint64 seed, uint64 number) {

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import check_on_gpu
@@ -15,6 +18,7 @@ from workshop import missions
 
 from mcrisk.backends import gpu, nvrtc
 from mcrisk.backends.cpu import CpuBackend
+from mcrisk.errors import MistakeError
 
 NAMES = ("generic_small", "hakuto_r_m2_as_designed")
 
@@ -149,3 +153,48 @@ def test_without_a_driver_that_is_said(monkeypatch, tmp_path, capsys):
 
     assert check_on_gpu.main(["--out", str(tmp_path / "gpu-check.json")]) == 1
     assert 'absence: "no NVIDIA driver (libcuda.so.1 not found)"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "none/report"], "--out none/report: expected a file to write to, got none; choose another --out"),
+        (["--out", "."], "--out .: expected a file to write to, got none; choose another --out"),
+        (["--pack", "there/folder"], "--pack there/folder: expected a folder to write to, got not a directory; choose"),
+        (
+            ["--params", "none"],
+            "--params none: expected files that --pack wrote, got none; write them anew with --pack",
+        ),
+        (["--params", "short"], "short/a.params: expected "),
+    ],
+)
+def test_files_that_cannot_be_are_refused_before_anything_is_done(monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(check_on_gpu, "gpu_obstacle", lambda: pytest.fail("the device was touched"))
+    (tmp_path / "there").touch()
+    (tmp_path / "short").mkdir()
+    (tmp_path / "short/a.params").write_bytes(b"abc")
+    with pytest.raises(MistakeError) as refusal:
+        check_on_gpu.main(arguments)
+
+    assert str(refusal.value).startswith(message)
+
+
+@pytest.mark.parametrize("option", ["--runs", "--most", "--seconds"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "much"])
+def test_numbers_that_cannot_be_are_refused(capsys, option, value):
+    with pytest.raises(SystemExit) as refusal:
+        check_on_gpu.main([f"{option}={value}"])
+
+    assert refusal.value.code == 2
+    assert f"number above zero, got '{value}'" in capsys.readouterr().err
+
+
+def test_a_named_python_that_does_not_work_is_told(tmp_path):
+    script = Path(__file__).parents[2] / "scripts/gpu_check"
+    named = os.environ | {"MCRISK_PYTHON": str(tmp_path / "python")}
+    done = subprocess.run([script], env=named, capture_output=True, text=True)
+
+    assert done.returncode == 4
+    assert done.stderr.startswith(f"mcrisk: MCRISK_PYTHON={tmp_path}/python is no Python >= 3.11 with numpy: ")
+    assert done.stderr.count("\n") == 1

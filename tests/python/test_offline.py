@@ -135,6 +135,48 @@ def test_the_sources_can_be_built_there(bundle: ModuleType) -> None:
     assert names == ["scikit-build-core", "cmake", "ninja", "ziglang"]
 
 
+@pytest.fixture
+def tree(bundle: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source tree of a few files, of which the sources of a bundle are made."""
+    folder = tmp_path / "tree"
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "mcrisk/__init__.py",
+        "mcrisk/backends/build.py",
+        "scripts/backend.py",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    monkeypatch.setattr(bundle, "ROOT", folder)
+    monkeypatch.setattr(bundle, "_pip", lambda *_, **__: None)  # scikit-build-core is here already
+    return folder
+
+
+def test_what_a_bundle_is_made_of_is_not_in_its_sources(bundle: ModuleType, tree: Path) -> None:
+    """The workshop lies in the source tree where the tar file does, as without --out; its interpreter is a link."""
+    with bundle._workshop(tree) as work:
+        (work / "tools/bin").mkdir(parents=True)
+        (work / "tools/bin/python").symlink_to(sys.executable)
+        (work / "tools/sub").mkdir()
+        (work / "tools/sub/notes.txt").touch()
+        for other in ("mcrisk-offline-cpu.tar", "gpu-check.json"):
+            (tree / other).touch()
+        bundle._sources(sys.executable, work, work / "source")
+        found = {path.relative_to(work / "source").as_posix() for path in bundle._files(work / "source")}
+
+    assert {"PKG-INFO", "LICENSE", "pyproject.toml", "scripts/backend.py"} <= found
+    assert [name for name in found if "offline" in name or "tools" in name or "gpu-check" in name] == []
+
+
+def test_a_link_out_of_the_source_tree_is_refused_in_one_message(bundle: ModuleType, tree: Path) -> None:
+    (tree / "elsewhere").symlink_to("/usr/bin")
+
+    with bundle._workshop(tree) as work, pytest.raises(bundle.Refusal, match=r"sources: .*elsewhere.*; remove it from"):
+        bundle._sources(sys.executable, work, work / "source")
+
+
 def small(bundle: ModuleType, home: Path, python: str = HERE) -> Path:
     """A bundle of one made-up wheel."""
     (home / "wheels").mkdir(parents=True)

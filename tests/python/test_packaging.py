@@ -143,6 +143,7 @@ def test_long_scripts_tell_what_they_do_before_they_do_it(script: str, tmp_path:
     ("program", "behind"),
     [
         ("scripts/validate", "-mmcrisk.validate"),
+        ("scripts/validate history", "-mmcrisk.history"),
         ("scripts/pairing", "tests/scale/pairing.py"),
         ("scripts/bench scaling", "tests/scale/scaling.py"),
         ("scripts/bench peers", "tests/peers/peers.py"),
@@ -180,6 +181,66 @@ def test_a_named_python_that_does_not_work_says_why(tmp_path: Path) -> None:
 
     assert done.returncode == 4
     assert done.stderr == f"mcrisk: MCRISK_PYTHON={shim} is no Python >= 3.11: shim: no such version\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("MCRISK_EXTRAS", "cuda14", "MCRISK_EXTRAS: expected any of cuda12 cuda13 cluster report terrain drivers test "
+         "check, got cuda14; name one of them, or leave it out"),
+        ("MCRISK_VENV", "/dev/null", "/dev/null: expected a folder, got something else; name another"),
+        ("MCRISK_VENV", "/proc/none", "/proc/none: expected a folder that can be made, got none; name another"),
+        ("MCRISK_VENV", "FILES", "expected a Python environment or a new folder, got other files; name another"),
+    ],
+)  # fmt: skip
+def test_install_refuses_in_one_message(tmp_path: Path, variable: str, value: str, message: str) -> None:
+    """A folder of other files would be emptied."""
+    (tmp_path / "mine").touch()
+    named = os.environ | {"MCRISK_VENV": str(tmp_path / "venv"), variable: value.replace("FILES", str(tmp_path))}
+    done = subprocess.run([ROOT / "scripts/install"], env=named, capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("mcrisk: ") and done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_extras_are_not_forgotten_where_an_installation_fails(tmp_path: Path) -> None:
+    """An interpreter that does nothing but the question for its version, in a made-up tree."""
+    tree, venv = tmp_path / "tree", tmp_path / "venv"
+    for name in (
+        "mcrisk/schema.py",
+        "mcrisk/native.py",
+        "mcrisk/backends/build.py",
+        "kernels/a.h",
+        "scripts/backend.py",
+    ):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    for name in ("scripts/install", "pyproject.toml"):
+        shutil.copy(ROOT / name, tree / name)
+    for name, text in (
+        ("python", 'case "$*" in *version_info*|*compileall*) ;; *) exit $(cat "$0.rc") ;; esac'),
+        ("mcrisk", ":"),
+    ):
+        path = venv / "bin" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+    (venv / "pyvenv.cfg").touch()
+    (venv / "mcrisk.stamp").write_text("older\ncluster gone test \n")
+    (tmp_path / "bin").mkdir()
+    shutil.copy(venv / "bin/mcrisk", tmp_path / "bin/uv")
+    (tmp_path / "bin/uv").write_text("#!/bin/sh\nexit 1\n")  # no uv here
+    named = os.environ | {"MCRISK_VENV": str(venv), "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    told = []
+    for code in (1, 0):
+        (venv / "bin/python.rc").write_text(f"{code}")
+        done = subprocess.run([tree / "scripts/install"], env=named, capture_output=True, text=True)
+        told.append((done.returncode, (venv / "mcrisk.stamp").read_text().splitlines()))
+
+    assert told[0] == (4, ["unfinished", " cluster test"])
+    assert told[1][0] == 0 and told[1][1][1] == "cluster test "
 
 
 @pytest.fixture(scope="module")

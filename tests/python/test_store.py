@@ -17,7 +17,7 @@ import time
 import numpy as np
 import pytest
 
-from mcrisk import netcdf, results
+from mcrisk import netcdf, results, store
 from mcrisk.api import fly
 from mcrisk.backends.cpu import CpuBackend
 from mcrisk.campaign import state
@@ -92,6 +92,21 @@ def test_a_gap_in_the_journal_is_flown_alone(campaign, undisturbed, flown):
 
     assert len(rows) > 1
     assert again(campaign, flown) == (undisturbed, RUNS)  # all were summed in one row
+
+
+@pytest.mark.parametrize("table", ["batches", "sums"])
+def test_a_row_of_no_runs_is_damage_and_flown_again(campaign, undisturbed, flown, table):
+    with sqlite3.connect(flown / JOURNAL) as journal:
+        journal.execute(f"UPDATE {table} SET count = -5 WHERE first = 0")
+    (flown / "results.nc").unlink()
+
+    assert again(campaign, flown)[0] == undisturbed
+
+
+def test_what_contradicts_itself_is_told_as_damage(tmp_path):
+    """Free space would not help."""
+    with pytest.raises(InfrastructureError, match="the file is damaged: move the folder away"), store._told(tmp_path):
+        raise sqlite3.IntegrityError("UNIQUE constraint failed: batches.place, batches.first")
 
 
 def batch(campaign, first, count, keep="losses"):

@@ -71,7 +71,7 @@ def test_a_range_is_spaced_evenly_by_difference_or_by_ratio(mission, spacing, ex
 def test_any_path_of_a_mission_can_be_an_axis(mission):
     """A fault, a width of a dispersion, a choice, a component, a whole number, the site."""
     changes = {
-        "faults.altimeter_never": [0, "10 %"],
+        "faults.altimeter_never.probability": [0, "10 %"],
         "dispersions.propulsion.main.isp.sigma": ["0.2 %", "0.8 %"],
         "guidance.braking_law": ["explicit_thrust", "dsouza"],
         "vehicle.cg_dry_B.z": ["0.8 m", "0.9 m"],

@@ -8,8 +8,12 @@ import sys
 import threading
 import time
 
+import pytest
+
+from mcrisk import api
 from mcrisk.cluster import Delivery, connected
 from mcrisk.clusterfile import ClusterSpec
+from mcrisk.errors import InfrastructureError
 from mcrisk.threads import ADDRESS, Threads
 
 
@@ -60,6 +64,49 @@ def test_a_thread_that_hangs_keeps_no_process_from_its_end() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=50)
 
     assert time.monotonic() - begun < 30
+
+
+def test_a_thread_that_ended_loses_its_batch_at_once(monkeypatch) -> None:
+    """As without memory: its batch is delivered as lost, and nobody waits for it as for one that hangs."""
+    real = Threads._serve
+
+    def dies(self, place):
+        if place == 1:
+            real(self, place)
+        else:
+            self._at[place] = self._work.get()[0]
+            raise SystemError("error return without exception set")
+
+    monkeypatch.setattr(Threads, "_serve", dies)
+    with Threads(1, "this machine").started() as crew:
+        crew.submit(int, "7", ADDRESS)
+        crew._threads[0].join(5)
+        with pytest.raises(InfrastructureError, match="all threads of this process ended; memory"):
+            crew.workers()
+        (lost,) = crew.deliveries(0.0)
+    with Threads(2, "this machine").started() as crew:
+        crew._work.put((99, int, "7"))
+        deadline = time.monotonic() + 5
+        while crew.workers() == {ADDRESS: 2} and time.monotonic() < deadline:
+            crew._work.put((99, int, "7"))
+
+        assert crew.workers() == {ADDRESS: 1}
+
+    assert isinstance(lost.error, InfrastructureError)
+
+
+def test_a_thread_that_cannot_be_started_is_a_failure_of_the_machine(monkeypatch) -> None:
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with (
+        pytest.raises(InfrastructureError, match="expected 3, got can't start new thread; memory"),
+        Threads(3, "this machine").started(),
+    ):
+        pass
+    with api._imported("mcrisk.no_such_module"):
+        pass  # imports wait until they are needed
 
 
 def test_a_retired_worker_is_gone_and_none_is_started_anew() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import mcrisk
-from mcrisk import duel, pages
+from mcrisk import duel, pages, scripting
 
 CHANGES = (
     ("hakuto_r_m2_late_rangefinder", "altimeter.range_max", "0.9 km", "1 km"),
@@ -38,10 +39,12 @@ def row(mission: str, path: str, before: str, after: str, runs: int, seed: int) 
 def main() -> None:
     about = f"{__doc__} Prints their table, and puts it into a page, which is README.md for the script."
     parser = argparse.ArgumentParser(prog="scripts/pairing", description=about)
-    parser.add_argument("--runs", type=int, default=4000, help="of each design (%(default)s)")
+    parser.add_argument("--runs", type=scripting.count, default=4000, help="of each design (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random worlds (%(default)s)")
     parser.add_argument("--write", type=Path, metavar="PAGE.md", help="another page with the pairing marks")
     options = parser.parse_args()
+    if options.write:
+        pages.check(options.write, "pairing")
     rows = [HEADER, ("---",) * len(HEADER)]
     for change in CHANGES:
         rows.append(row(*change, options.runs, options.seed))
@@ -52,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(scripting.guarded(main))

@@ -33,10 +33,11 @@ import null
 from lines import Costs, Line, foretold, line
 from measures import CASE_RUNS, GPU, MB, MISSION
 
-from mcrisk import bench, pages
+from mcrisk import bench, pages, scripting
 from mcrisk.backends.gpu import GpuBackend
 from mcrisk.campaign import state
 from mcrisk.clusterfile import LOOPBACK
+from mcrisk.errors import MistakeError
 from mcrisk.execute import longest
 from mcrisk.mission import load
 
@@ -60,6 +61,7 @@ LONG = 10, 0.05, 10_000  # workers, [s] of a batch, batches: does a batch cost m
 LAW = 0.3  # departure of a line that is shown at most
 ASSUMED_RATE = 5e5  # [run/s] of a GPU, where none is given
 PARTS = ("runs", "cases", "workers")
+NEEDED = ("crowd", "worker", "long", "cores")  # series without which the page cannot be written
 
 
 def command(name: str, *values: Any) -> list[str]:
@@ -82,9 +84,17 @@ def printed(found: dict[str, Any]) -> dict[str, Any]:
 def recorded(path: Path) -> dict[str, list[dict[str, Any]]]:
     """What an earlier command printed, by series, less its lines and what they foretold."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for text in path.read_text().splitlines():
-        one = json.loads(text)
-        found.setdefault(one["series"], []).append(one)
+    lines = f"the lines that {COMMAND} prints"
+    try:
+        for text in path.read_text().splitlines():
+            one = json.loads(text)
+            found.setdefault(one["series"], []).append(one)
+    except OSError as error:
+        raise MistakeError(str(path), lines, (error.strerror or str(error)).lower(), "see --from") from None
+    except (ValueError, KeyError, TypeError):
+        raise MistakeError(str(path), lines, "another text", "see --from") from None
+    if not found:
+        raise MistakeError(str(path), lines, "an empty file", "see --from")
     return {name: rows for name, rows in found.items() if name not in ("line", "foretold")}
 
 
@@ -368,13 +378,21 @@ def main() -> None:
         metavar="PART",
         help="runs, cases, workers (10 000 batches at least: minutes); all without any",
     )
-    parser.add_argument("--most", type=float, default=1e8, help="runs of the largest campaign of one case (1e8)")
-    parser.add_argument("--cases", type=int, default=CASES[-1], help="designs of the widest campaign (10000)")
-    parser.add_argument("--workers", type=int, default=CROWDS[-1], help="simulated workers at most (1000)")
-    parser.add_argument("--batch-seconds", type=float, default=1.0, help="of a simulated worker for a batch (1)")
-    parser.add_argument("--gpu-rate", type=float, help="runs/s of one GPU, as measured; without it 5e5 is assumed")
-    parser.add_argument("--gpus", type=int, default=1000, help="GPUs to foretell for (1000)")
-    parser.add_argument("--runs", type=float, default=1e12, help="runs to foretell (1e12)")
+    parser.add_argument(
+        "--most", type=scripting.above_zero, default=1e8, help="runs of the largest campaign of one case (1e8)"
+    )
+    parser.add_argument(
+        "--cases", type=scripting.count, default=CASES[-1], help="designs of the widest campaign (10000)"
+    )
+    parser.add_argument("--workers", type=scripting.count, default=CROWDS[-1], help="simulated workers at most (1000)")
+    parser.add_argument(
+        "--batch-seconds", type=scripting.above_zero, default=1.0, help="of a simulated worker for a batch (1)"
+    )
+    parser.add_argument(
+        "--gpu-rate", type=scripting.above_zero, help="runs/s of one GPU, as measured; without it 5e5 is assumed"
+    )
+    parser.add_argument("--gpus", type=scripting.count, default=1000, help="GPUs to foretell for (1000)")
+    parser.add_argument("--runs", type=scripting.above_zero, default=1e12, help="runs to foretell (1e12)")
     parser.add_argument(
         "--from", type=Path, dest="recorded", metavar="FILE", help="of lines printed before: measure nothing"
     )
@@ -394,8 +412,25 @@ def main() -> None:
             parser.error("--write takes all parts")
         if options.workers < CROWDS[0]:
             parser.error(f"--write takes at least {CROWDS[0]} --workers")
-        pages.block(options.write, "scale")
+        pages.check(options.write, "scale")
     found = recorded(options.recorded) if options.recorded else gauged(parts, options)
+    if options.write and (lacking := [one for one in NEEDED if not found.get(one)]):
+        raise MistakeError(
+            str(options.recorded), "the lines of all parts", f"none of {', '.join(lacking)}", "see --from"
+        )
+    try:
+        conclude(found, options)
+    except (KeyError, TypeError, ValueError) as error:
+        if not options.recorded:
+            raise
+        got = f"others ({type(error).__name__}: {error})"
+        raise MistakeError(
+            str(options.recorded), f"figures of this version's {COMMAND}", got, "measure again"
+        ) from None
+
+
+def conclude(found: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> None:
+    """Print lines and conclusions, and write them into the page."""
     lines = fitted(found)
     words = [text for one, text in lines.values() if one.departure <= LAW]
     told = [text for batch in batches_of(options) for text in foretell(found, lines, batch, options)]
@@ -425,10 +460,14 @@ def gauged(parts: Sequence[str], options: argparse.Namespace) -> dict[str, list[
     return found
 
 
+def rate_of(options: argparse.Namespace) -> float:
+    """Of one GPU [run/s]."""
+    return ASSUMED_RATE if options.gpu_rate is None else float(options.gpu_rate)
+
+
 def batches_of(options: argparse.Namespace) -> list[int]:
     """Runs of a batch to foretell for: what `execute` cuts for a GPU's two threads, and a launch, if it is less."""
-    rate = options.gpu_rate or ASSUMED_RATE
-    cut = min(GpuBackend.batch, int(rate / 2 * longest(2 * options.gpus)))
+    cut = min(GpuBackend.batch, max(1, int(rate_of(options) / 2 * longest(2 * options.gpus))))
     return [cut, GPU] if cut > GPU else [cut]
 
 
@@ -439,10 +478,10 @@ def foretell(
     options: argparse.Namespace,
 ) -> list[str]:
     """What the figures say of a campaign nobody has flown, if they suffice for that."""
-    if not found.get("crowd"):
+    if not all(found.get(one) for one in ("crowd", "worker", "long")):
         return []
     told = foretold(
-        costs(found, lines, batch, options.gpus), options.runs, options.gpus, options.gpu_rate or ASSUMED_RATE, batch,
+        costs(found, lines, batch, options.gpus), options.runs, options.gpus, rate_of(options), batch,
         psutil.virtual_memory().total,
     )  # fmt: skip
     printed({"series": "foretold", "gpu_rate_assumed": options.gpu_rate is None, **told, **origin(found)})
@@ -450,4 +489,4 @@ def foretell(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(scripting.guarded(main))

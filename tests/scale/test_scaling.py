@@ -19,7 +19,7 @@ import pytest
 import scaling
 from lines import Costs, foretold, line
 
-from mcrisk import flight
+from mcrisk import flight, scripting
 from mcrisk.backends.cpu import sums_of
 from mcrisk.campaign import state
 from mcrisk.encoding import decode, encode
@@ -247,6 +247,67 @@ def test_figures_that_were_printed_are_read_back(tmp_path, capsys):
 
     assert found == {"real": rows}
     assert {json.loads(one)["date"] for one in capsys.readouterr().out.splitlines()} == {"2001-02-03"}
+
+
+@pytest.fixture
+def refusal(monkeypatch, capsys, tmp_path):
+    """refusal("--from", ...): exit code, and what is said; nothing may be measured."""
+    monkeypatch.setattr(scaling, "gauged", lambda *_: pytest.fail("something was measured"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["scaling", *arguments])
+        try:
+            code = scripting.guarded(scaling.main)
+        except SystemExit as refused:
+            code = refused.code
+        return code, capsys.readouterr().err
+
+    return call
+
+
+@pytest.mark.parametrize("option", ["gpu-rate", "gpus", "runs", "most", "cases", "workers", "batch-seconds"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "many", "1e99"])
+def test_a_number_that_cannot_be_meant_is_refused(refusal, option, value):
+    code, told = refusal(f"--{option}={value}")
+
+    assert code == 2
+    assert f"argument --{option}: expected a" in told and f"number above zero, got '{value}'" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "no such file or directory"),
+        ("", "got an empty file"),
+        ("Speed\n", "got another text"),
+        ("[1]\n", "got another text"),
+        ("{}\n", "got another text"),
+        ('{"series": "real"}\n', "got others (KeyError: 'wall_s')"),
+    ],
+)
+def test_figures_that_cannot_be_read_are_one_message(refusal, tmp_path, text, told):
+    if text is not None:
+        (tmp_path / "figures").write_text(text)
+    code, said = refusal("--from", "figures")
+
+    assert code == 2
+    assert said.startswith("mcrisk: figures: expected ") and said.count("\n") == 1
+    assert told in said
+    assert "got is a directory" in refusal("--from", ".")[1]
+
+
+def test_a_page_is_looked_at_before_anything_is_measured(refusal, tmp_path):
+    (tmp_path / "page.md").write_text("no marks")
+    (tmp_path / "figures").write_text('{"series": "real", "runs": 10, "wall_s": 1.0, "peak_rss_mb": 200.0}\n')
+
+    assert refusal("--write", "page.md")[1].startswith("mcrisk: page.md: expected the lines <!-- scale:begin -->")
+    (tmp_path / "page.md").write_text("<!-- scale:begin -->\n<!-- scale:end -->\n")
+    assert refusal("--from", "figures", "--write", "page.md") == (
+        2,
+        "mcrisk: figures: expected the lines of all parts, got none of crowd, worker, long, cores; see --from\n",
+    )
+    assert refusal("--from", "figures") == (0, "")
 
 
 def test_examples_in_the_docstrings_are_true():

@@ -1,0 +1,127 @@
+"""Touchdowns from a stated first touch: how a lander comes to rest, and the map of those after which it stands.
+
+The legs are those of the descent (kernels/mcrisk/contact.h); ground and legs have their nominal heights, and nothing is
+drawn.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import MistakeError
+from .schema import load_schema
+
+if TYPE_CHECKING:
+    import xarray
+    from numpy.typing import ArrayLike, NDArray
+
+    from .mission import Mission
+
+__all__ = ["RESULTS", "stability_map", "touch_down"]
+
+RESULTS = ("stands", "leg_exhausted", "body_struck", "tips")  # from good to worst
+DIRECTIONS = 8  # of the speed around the fall line, where the legs do not repeat sooner
+MOST = 1_000_000  # [touchdown] asked for at once
+
+
+def touch_down(mission: Mission, **conditions: ArrayLike) -> NDArray[np.void]:
+    """Each touchdown of the broadcast conditions, in their shape: fields of `Landing`, and `result`, number of RESULTS.
+
+    conditions, in SI: `descent_rate`, `horizontal_speed` (along the local vertical and across it), `heading` of that
+    speed from downhill, `slope`, `yaw` of body x from downhill, `tilt`, `tilt_heading`, `tilt_rate`, `friction` (its
+    own),
+    `caught` (1: no foot slides), `thrust` (the weight) until the engines are cut, `tank` (share of the propellant left:
+    what the nominal design lands with). What is not named is zero, or stands in brackets.
+
+    Raises MistakeError for another name, numbers that are not finite, or more than a million touchdowns.
+    """
+    from .backends.cpu import CpuBackend
+    from .nominal import design, plant_of
+    from .params import pack
+
+    kind = load_schema().dtype("FirstTouch")
+    for name in conditions:
+        if name not in (kind.names or ()):
+            raise MistakeError(f"touch_down: {name}", f"one of {', '.join(kind.names or ())}", "")
+    designed = design(mission)
+    plant = plant_of(designed)
+    dry = designed.value("vehicle.mass_dry") + designed.value("rcs.propellant")
+    usual = {
+        "friction": designed.value("touchdown.friction"),
+        "thrust": plant.mass_landing * plant.gravity,
+        "tank": max(plant.mass_landing - dry, 0.0) / designed.value("propulsion.propellant"),
+    }
+    given = usual | conditions
+    shape = np.broadcast_shapes(*(np.shape(one) for one in given.values()))
+    if np.prod(shape) > MOST:
+        raise MistakeError("touch_down", f"at most {MOST:,} touchdowns at once", f"{np.prod(shape):,}")
+    first = np.zeros(shape, kind)
+    for name, value in given.items():
+        first[name] = value
+        if not np.isfinite(first[name]).all():
+            raise MistakeError(f"touch_down: {name}", "finite numbers", "")
+    backend = CpuBackend()
+    packed = pack(designed, backend.real)
+    flat = first.reshape(-1)
+    parts = np.array_split(flat, max(min(len(flat) // 16, os.cpu_count() or 1), 1))
+    with ThreadPoolExecutor(len(parts)) as pool:
+        landings = np.concatenate(list(pool.map(lambda part: backend.touch_down(packed, part), parts)))
+    return _judged(landings).reshape(shape)
+
+
+def _judged(landings: NDArray[np.void]) -> NDArray[np.void]:
+    """The same with `result`."""
+    fallen = landings["settled"] == load_schema().enums["Settled"]["fallen"]
+    result = np.select([fallen, landings["room"] < 0, landings["exhausted"] == 1], [3, 2, 1], 0)
+    judged = np.zeros(landings.shape, [*((n, landings.dtype[n]) for n in landings.dtype.names or ()), ("result", "i4")])
+    for name in landings.dtype.names or ():
+        judged[name] = landings[name]
+    judged["result"] = result
+    return judged
+
+
+def stability_map(
+    mission: Mission,
+    descent_rates: ArrayLike,
+    slopes: ArrayLike,
+    speeds: ArrayLike,
+    caught: bool = False,
+) -> xarray.Dataset:
+    """What becomes of a lander over descent rate, slope and horizontal speed [m s^-1, rad, m s^-1].
+
+    Upright at the first touch, thrust as its weight until the cut. Each cell is the worst over directions of the speed
+    and over yaw; `caught`: no foot slides.
+
+    Variables over (descent_rate, slope, horizontal_speed): `result` by number (attribute `results` names them),
+    `standing` the share of directions after which it stands, `stroke` [m] and `load` [N] the greatest; over
+    (descent_rate, slope): `speed_limit` [m s^-1], below which it stands at every speed tried; NaN where at none.
+    """
+    import xarray
+
+    axes = [np.atleast_1d(np.asarray(one, float)) for one in (descent_rates, slopes, speeds)]
+    legs = int(mission.value("touchdown.legs"))
+    headings = np.linspace(0.0, 2 * np.pi, DIRECTIONS, endpoint=False)
+    yaws = np.linspace(0.0, 2 * np.pi / legs, 3, endpoint=False)
+    rate, slope, speed, heading, yaw = np.meshgrid(*axes, headings, yaws, indexing="ij", sparse=True)
+    found = touch_down(
+        mission, descent_rate=rate, slope=slope, horizontal_speed=speed, heading=heading, yaw=yaw, caught=int(caught)
+    )
+    over = (3, 4)
+    result = found["result"].max(over)
+    stood = np.cumsum(result > 0, axis=2) == 0
+    limit = np.where(stood.any(2), axes[2][np.maximum(stood.sum(2) - 1, 0)], np.nan)
+    dims = ("descent_rate", "slope", "horizontal_speed")
+    data: dict[str, Any] = {
+        "result": (dims, result, {"results": " ".join(RESULTS)}),
+        "standing": (dims, (found["result"] == 0).mean(over), {"units": "1"}),
+        "stroke": (dims, found["stroke"].max(over), {"units": "m"}),
+        "load": (dims, found["load"].max(over), {"units": "N"}),
+        "speed_limit": (dims[:2], limit, {"units": "m s-1"}),
+    }
+    units = {"descent_rate": "m s-1", "slope": "rad", "horizontal_speed": "m s-1"}
+    coords = {name: (name, axis, {"units": units[name]}) for name, axis in zip(dims, axes, strict=True)}
+    return xarray.Dataset(data, coords, {"mission": mission.name, "caught": int(caught)})
