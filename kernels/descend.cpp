@@ -321,14 +321,18 @@ MCR_BLOCK watch_relief_tile(Tile& tile, Params const& params, int tick) {
 
 constexpr Part settled_words = MCR_PART(Body, settled);
 constexpr Part body_words{0, Columns<Body>::words};
-constexpr Part foot_words{0, Columns<Foot>::words};
+constexpr Part pressed_words{static_cast<int>(offsetof(Body, force_G) / 4), 6};  // force and torque
+constexpr Part signals_words = MCR_PART(Body, signals);
+constexpr Part worst_words{static_cast<int>(offsetof(Body, stroke) / 4), 3};  // stroke, load, crushed
+constexpr Part exhausted_words = MCR_PART(Body, exhausted);
+constexpr Part foot_words{static_cast<int>(offsetof(Foot, stroke) / 4), 3};  // stroke and anchor
 
 MCR_FN void lane_press(Tile& tile, int leg, int lane) {
     Body body = tile.body.load(lane);
     Foot foot = tile.foot[leg].load(lane);
     Flag const moving = select(body.settled == Settled::moving, 1, 0);
     press(tile.stance.load(lane), body, foot);
-    tile.body.store_where(moving, lane, body, body_words);
+    tile.body.store_where(moving, lane, body, pressed_words, signals_words, worst_words, exhausted_words);
     tile.foot[leg].store_where(moving, lane, foot, foot_words);
 }
 MCR_FN void lane_move(Tile& tile, int lane) {
