@@ -298,7 +298,7 @@ def _chandrayaan_2_flown(fly: Fly) -> list[Row]:
             flown.share < 1 - LIKELY,
             "a tenth more thrust alone (D) is steered out: the attitude hold, in which errors piled up, and the rate "
             "limit that then kept the lander from correcting them are not modelled",
-        ),
+        )
     ]
 
 

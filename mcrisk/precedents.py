@@ -109,9 +109,7 @@ def answer(mission: Mission, found: xr.Dataset) -> dict[str, Any]:
     for name in found["precedent"].values:
         one = found.sel(precedent=name)
         lost = one["outcome_count"].drop_sel(outcome="success")
-        losses = sorted(
-            zip(lost["outcome"].values.tolist(), lost.values.tolist(), strict=True), key=lambda pair: -pair[1]
-        )
+        losses = zip(lost["outcome"].values.tolist(), lost.values.tolist(), strict=True)
         cases.append(
             {
                 "precedent": str(name),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import MistakeError
+from .errors import MistakeError, visible
 from .schema import load_schema
 
 if TYPE_CHECKING:
@@ -26,18 +26,24 @@ __all__ = ["RESULTS", "stability_map", "touch_down"]
 RESULTS = ("stands", "leg_exhausted", "body_struck", "tips")  # from good to worst
 DIRECTIONS = 8  # of the speed around the fall line, where the legs do not repeat sooner
 MOST = 1_000_000  # [touchdown] asked for at once
+# What the legs are made for, SI; a faster contact is a collision and no touchdown.
+BOUNDS = {
+    "descent_rate": (0.0, 100.0), "horizontal_speed": (0.0, 100.0), "slope": (0.0, 1.2), "tilt": (0.0, 1.6),
+    "tilt_rate": (-10.0, 10.0), "friction": (0.0, 100.0), "caught": (0.0, 1.0), "thrust": (0.0, 1e9), "tank": (0.0, 1.0),
+}  # fmt: skip
+ANGLES = (-1e4, 1e4)  # [rad] of all others
 
 
 def touch_down(mission: Mission, **conditions: ArrayLike) -> NDArray[np.void]:
-    """Each touchdown of the broadcast conditions, in their shape: fields of `Landing`, and `result`, number of RESULTS.
+    """Each touchdown of the broadcast conditions, in their shape: fields of `Landing`, and `result`, one of RESULTS.
 
     conditions, in SI: `descent_rate`, `horizontal_speed` (along the local vertical and across it), `heading` of that
-    speed from downhill, `slope`, `yaw` of body x from downhill, `tilt`, `tilt_heading`, `tilt_rate`, `friction` (its
-    own),
-    `caught` (1: no foot slides), `thrust` (the weight) until the engines are cut, `tank` (share of the propellant left:
-    what the nominal design lands with). What is not named is zero, or stands in brackets.
+    speed from downhill, `slope`, `yaw` of body x from downhill, `tilt`, `tilt_heading`, `tilt_rate`, `friction` (the
+    mission's), `caught` (1: no foot slides), `thrust` (the weight) until the engines are cut, `tank` (share of the
+    propellant left: what the nominal design lands with). What is not named is zero, or stands in brackets.
 
-    Raises MistakeError for another name, numbers that are not finite, or more than a million touchdowns.
+    Raises MistakeError for another name, numbers outside BOUNDS, shapes that do not broadcast, or more than a million
+    touchdowns.
     """
     from .backends.cpu import CpuBackend
     from .nominal import design, plant_of
@@ -55,15 +61,17 @@ def touch_down(mission: Mission, **conditions: ArrayLike) -> NDArray[np.void]:
         "thrust": plant.mass_landing * plant.gravity,
         "tank": max(plant.mass_landing - dry, 0.0) / designed.value("propulsion.propellant"),
     }
-    given = usual | conditions
-    shape = np.broadcast_shapes(*(np.shape(one) for one in given.values()))
+    given = usual | {name: _inside(name, value) for name, value in conditions.items()}
+    try:
+        shape = np.broadcast_shapes(*(np.shape(one) for one in given.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {np.shape(one)}" for name, one in given.items() if np.shape(one))
+        raise MistakeError("touch_down", "shapes that broadcast", shapes) from None
     if np.prod(shape) > MOST:
         raise MistakeError("touch_down", f"at most {MOST:,} touchdowns at once", f"{np.prod(shape):,}")
     first = np.zeros(shape, kind)
     for name, value in given.items():
         first[name] = value
-        if not np.isfinite(first[name]).all():
-            raise MistakeError(f"touch_down: {name}", "finite numbers", "")
     backend = CpuBackend()
     packed = pack(designed, backend.real)
     flat = first.reshape(-1)
@@ -71,6 +79,20 @@ def touch_down(mission: Mission, **conditions: ArrayLike) -> NDArray[np.void]:
     with ThreadPoolExecutor(len(parts)) as pool:
         landings = np.concatenate(list(pool.map(lambda part: backend.touch_down(packed, part), parts)))
     return _judged(landings).reshape(shape)
+
+
+def _inside(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    """The numbers of a condition, all within its bounds."""
+    low, high = BOUNDS.get(name, ANGLES)
+    expected = f"numbers from {low:g} to {high:g}, in SI units"
+    try:
+        found = np.asarray(value, float)
+    except (TypeError, ValueError):
+        raise MistakeError(f"touch_down: {name}", expected, visible(repr(value)[:40])) from None
+    wrong = ~((found >= low) & (found <= high))
+    if wrong.any():
+        raise MistakeError(f"touch_down: {name}", expected, f"{found[wrong].flat[0]:g}")
+    return found
 
 
 def _judged(landings: NDArray[np.void]) -> NDArray[np.void]:

@@ -261,7 +261,15 @@ def test_mistakes_of_the_command_are_told(arguments, told, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("conditions", "told"), [({"speed": 1}, "speed"), ({"slope": np.nan}, "slope: expected finite numbers")]
+    ("conditions", "told"),
+    [
+        ({"speed": 1}, "speed"),
+        ({"slope": np.nan}, "slope: expected numbers from 0 to 1.2, in SI units, got nan"),
+        ({"slope": "5 deg"}, "slope: expected numbers from 0 to 1.2"),
+        ({"descent_rate": -5}, "descent_rate: expected numbers from 0 to 100, in SI units, got -5"),
+        ({"horizontal_speed": [1, 1e6]}, "horizontal_speed: .* got 1e\\+06"),
+        ({"slope": [0, 0.1], "yaw": [0, 1, 2]}, r"shapes that broadcast, got slope \(2,\), yaw \(3,\)"),
+    ],
 )
 def test_mistakes_of_the_library_are_told(conditions, told):
     with pytest.raises(MistakeError, match=told):
