@@ -29,7 +29,8 @@ MOST = 1_000_000  # [touchdown] asked for at once
 # What the legs are made for, SI; a faster contact is a collision and no touchdown.
 BOUNDS = {
     "descent_rate": (0.0, 100.0), "horizontal_speed": (0.0, 100.0), "slope": (0.0, 1.2), "tilt": (0.0, 1.6),
-    "tilt_rate": (-10.0, 10.0), "friction": (0.0, 100.0), "caught": (0.0, 1.0), "thrust": (0.0, 1e9), "tank": (0.0, 1.0),
+    "tilt_rate": (-10.0, 10.0), "friction": (0.0, 100.0), "caught": (0.0, 1.0), "thrust": (0.0, 1e9),
+    "tank": (0.0, 1.0),
 }  # fmt: skip
 ANGLES = (-1e4, 1e4)  # [rad] of all others
 
