@@ -54,16 +54,16 @@ struct DefaultRounding {
 
 // Compiled once each for the scalar twin, the ends of a tile and the replay: they are half of all the code.
 MCR_BLOCK begin_run(Params const& params, Run& run, State& state, Draws const& draws) { state = begin(params, run, draws); }
-MCR_BLOCK tick_run(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
-    fly_tick(params, run, state, draws, tick);
+MCR_BLOCK tick_run(Params const& params, Surface const& surface, Run const& run, State& state, Draws const& draws, int tick) {
+    fly_tick(params, surface, run, state, draws, tick);
 }
-MCR_BLOCK report_run(Params const& params, Run const& run, State const& state, Body const& body, Draws const& draws,
-                     Record& record) {
-    record = report(params, run, state, body, draws);
+MCR_BLOCK report_run(Params const& params, Surface const& surface, Run const& run, State const& state, Body const& body,
+                     Draws const& draws, Record& record) {
+    record = report(params, surface, run, state, body, draws);
 }
-MCR_BLOCK begin_touchdown_run(Params const& params, Run const& run, State const& state, Draws const& draws,
-                              Touch& touch) {
-    begin_touchdown(params, run, state, draws, touch);
+MCR_BLOCK begin_touchdown_run(Params const& params, Surface const& surface, Run const& run, State const& state,
+                              Draws const& draws, Touch& touch) {
+    begin_touchdown(params, surface, run, state, draws, touch);
 }
 MCR_BLOCK end_touchdown_run(Params const& params, Touch& touch) { end_touchdown(params, touch); }
 
@@ -202,23 +202,24 @@ MCR_FN void lane_integrate(Tile& tile, Params const& params, int tick, int lane)
     }
 }
 template <bool altimeter_due>
-MCR_FN void lane_look(Tile& tile, int lane) {
+MCR_FN void lane_look(Tile& tile, Params const& params, int lane) {
     State state = tile.state.load(lane);
-    Outlook const outlook = look(tile.run.load(lane), state, altimeter_due);
+    Outlook const outlook = look(params, tile.run.load(lane), state, altimeter_due);
     tile.altimeter[lane] = outlook.altimeter;
     tile.velocimeter[lane] = outlook.velocimeter;
     tile.camera[lane] = outlook.camera;
     tile.state.store(lane, state, events_words);
 }
-template <bool relief, bool mapped>
-MCR_FN void lane_altimeter(Tile& tile, Params const& params, int tick, int lane) {
+template <Shape shape, bool mapped>
+MCR_FN void lane_altimeter(Tile& tile, Params const& params, Surface const& surface, int tick, int lane) {
     State state = tile.state.load(lane);
-    do_altimeter(params, tile.run.load(lane), state, tile.draws(lane), tick, relief, mapped);
+    do_altimeter(params, surface, tile.run.load(lane), state, tile.draws(lane), tick, shape, mapped);
     tile.state.store_where(tile.altimeter[lane], lane, state, estimate_words, navigation_words, events_words);
 }
-MCR_FN void lane_velocimeter(Tile& tile, Params const& params, int tick, int lane) {
+template <Shape shape>
+MCR_FN void lane_velocimeter(Tile& tile, Params const& params, Surface const& surface, int tick, int lane) {
     State state = tile.state.load(lane);
-    do_velocimeter(params, tile.run.load(lane), state, tile.draws(lane), tick);
+    do_velocimeter(params, surface, tile.run.load(lane), state, tile.draws(lane), tick, shape);
     tile.state.store_where(tile.velocimeter[lane], lane, state, estimate_words, navigation_words, events_words);
 }
 MCR_FN void lane_camera(Tile& tile, Params const& params, int tick, int lane) {
@@ -231,10 +232,10 @@ MCR_FN void lane_drift(Tile& tile, int tick, int lane) {
     do_drift(tile.run.load(lane), state, tile.draws(lane), tick);
     tile.state.store(lane, state, truth_words, imu_words);
 }
-template <bool relief>
-MCR_FN void lane_watch(Tile& tile, Params const& params, int tick, int lane) {
+template <Shape shape>
+MCR_FN void lane_watch(Tile& tile, Params const& params, Surface const& surface, int tick, int lane) {
     State state = tile.state.load(lane);
-    do_watch(params, tile.run.load(lane), state, tick, relief);
+    do_watch(params, surface, tile.run.load(lane), state, tick, shape);
     tile.state.store(lane, state, truth_words, guidance_words, events_words, ended_words, tick_words);
 }
 
@@ -278,29 +279,41 @@ MCR_BLOCK integrate_filter_struck_tile(Tile& tile, Params const& params, int tic
     MCR_LANES
     for (int lane = 0; lane < tile_width; ++lane) lane_integrate<true, true>(tile, params, tick, lane);
 }
-MCR_BLOCK look_tile(Tile& tile) {
+MCR_BLOCK look_tile(Tile& tile, Params const& params) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_look<true>(tile, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_look<true>(tile, params, lane);
 }
-MCR_BLOCK look_elsewhere_tile(Tile& tile) {  // the altimeter is not due
+MCR_BLOCK look_elsewhere_tile(Tile& tile, Params const& params) {  // the altimeter is not due
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_look<false>(tile, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_look<false>(tile, params, lane);
 }
-MCR_BLOCK altimeter_tile(Tile& tile, Params const& params, int tick) {
+MCR_BLOCK altimeter_tile(Tile& tile, Params const& params, Surface const& surface, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_altimeter<false, false>(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_altimeter<Shape::sphere, false>(tile, params, surface, tick, lane);
 }
-MCR_BLOCK altimeter_relief_tile(Tile& tile, Params const& params, int tick) {
+MCR_BLOCK altimeter_formula_tile(Tile& tile, Params const& params, Surface const& surface, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_altimeter<true, false>(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_altimeter<Shape::formula, false>(tile, params, surface, tick, lane);
 }
-MCR_BLOCK altimeter_map_tile(Tile& tile, Params const& params, int tick) {
+MCR_BLOCK altimeter_formula_map_tile(Tile& tile, Params const& params, Surface const& surface, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_altimeter<true, true>(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_altimeter<Shape::formula, true>(tile, params, surface, tick, lane);
 }
-MCR_BLOCK velocimeter_tile(Tile& tile, Params const& params, int tick) {
+MCR_BLOCK altimeter_grid_tile(Tile& tile, Params const& params, Surface const& surface, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_velocimeter(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_altimeter<Shape::grid, false>(tile, params, surface, tick, lane);
+}
+MCR_BLOCK altimeter_grid_map_tile(Tile& tile, Params const& params, Surface const& surface, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_altimeter<Shape::grid, true>(tile, params, surface, tick, lane);
+}
+MCR_BLOCK velocimeter_tile(Tile& tile, Params const& params, Surface const& surface, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_velocimeter<Shape::sphere>(tile, params, surface, tick, lane);
+}
+MCR_BLOCK velocimeter_grid_tile(Tile& tile, Params const& params, Surface const& surface, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_velocimeter<Shape::grid>(tile, params, surface, tick, lane);
 }
 MCR_BLOCK camera_tile(Tile& tile, Params const& params, int tick) {
     MCR_LANES
@@ -310,13 +323,17 @@ MCR_BLOCK drift_tile(Tile& tile, int tick) {
     MCR_LANES
     for (int lane = 0; lane < tile_width; ++lane) lane_drift(tile, tick, lane);
 }
-MCR_BLOCK watch_tile(Tile& tile, Params const& params, int tick) {
+MCR_BLOCK watch_tile(Tile& tile, Params const& params, Surface const& surface, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_watch<false>(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_watch<Shape::sphere>(tile, params, surface, tick, lane);
 }
-MCR_BLOCK watch_relief_tile(Tile& tile, Params const& params, int tick) {
+MCR_BLOCK watch_formula_tile(Tile& tile, Params const& params, Surface const& surface, int tick) {
     MCR_LANES
-    for (int lane = 0; lane < tile_width; ++lane) lane_watch<true>(tile, params, tick, lane);
+    for (int lane = 0; lane < tile_width; ++lane) lane_watch<Shape::formula>(tile, params, surface, tick, lane);
+}
+MCR_BLOCK watch_grid_tile(Tile& tile, Params const& params, Surface const& surface, int tick) {
+    MCR_LANES
+    for (int lane = 0; lane < tile_width; ++lane) lane_watch<Shape::grid>(tile, params, surface, tick, lane);
 }
 
 constexpr Part settled_words = MCR_PART(Body, settled);
@@ -368,8 +385,8 @@ bool any_lane(Flag const (&flags)[tile_width]) {
 
 /// Flies a tile of runs, which has the first `runs` lanes; the others fly for nothing. The state of a run is kept as it ends;
 /// its lane flies on for nothing. The last run that still flies goes on alone: a tick of one run alone takes two thirds of
-/// a tile's. `relief`: whether any run's ground has some.
-void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* kept) {
+/// a tile's. `shape`: of the ground that is most.
+void fly_tile(Tile& tile, Params const& params, Surface const& surface, Shape shape, int runs, State* kept) {
     unsigned const* const ended = tile.state.column[ended_words.first];
     bool const strikes = any_lane(tile.struck);
     auto const guide_block = strikes ? guide_struck_tile : guide_tile;
@@ -378,8 +395,15 @@ void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* ke
     auto const filter_block = strikes ? integrate_filter_struck_tile : integrate_filter_tile;
     unsigned flying[tile_width];
     for (int lane = 0; lane < tile_width; ++lane) flying[lane] = lane < runs;
-    auto const altimeter_block = is_mapped(params) ? altimeter_map_tile : relief ? altimeter_relief_tile : altimeter_tile;
-    auto const watch_block = relief ? watch_relief_tile : watch_tile;
+    bool const mapped = is_mapped(params);
+    bool const grid = shape == Shape::grid;
+    bool const formula = shape == Shape::formula;
+    auto const altimeter_block = grid      ? (mapped ? altimeter_grid_map_tile : altimeter_grid_tile)
+                                 : mapped  ? altimeter_formula_map_tile
+                                 : formula ? altimeter_formula_tile
+                                           : altimeter_tile;
+    auto const velocimeter_block = grid ? velocimeter_grid_tile : velocimeter_tile;
+    auto const watch_block = grid ? watch_grid_tile : formula ? watch_formula_tile : watch_tile;
     int left = runs;
     int tick = 0;
     for (; tick < params.simulation.time_max_ticks && left > 1; ++tick) {
@@ -395,16 +419,16 @@ void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* ke
         }
         if (now.look) {
             if (now.altimeter) {
-                look_tile(tile);
+                look_tile(tile, params);
             } else {
-                look_elsewhere_tile(tile);
+                look_elsewhere_tile(tile, params);
             }
-            if (now.altimeter && any_lane(tile.altimeter)) altimeter_block(tile, params, tick);
-            if (now.velocimeter && any_lane(tile.velocimeter)) velocimeter_tile(tile, params, tick);
+            if (now.altimeter && any_lane(tile.altimeter)) altimeter_block(tile, params, surface, tick);
+            if (now.velocimeter && any_lane(tile.velocimeter)) velocimeter_block(tile, params, surface, tick);
             if (now.camera && any_lane(tile.camera)) camera_tile(tile, params, tick);
         }
         if (now.drift) drift_tile(tile, tick);
-        watch_block(tile, params, tick);
+        watch_block(tile, params, surface, tick);
         unsigned news = 0;
         for (int lane = 0; lane < tile_width; ++lane) news |= ended[lane] * flying[lane];
         for (int lane = 0; lane < tile_width && news != 0; ++lane) {
@@ -420,7 +444,7 @@ void fly_tile(Tile& tile, Params const& params, bool relief, int runs, State* ke
         kept[lane] = tile.state.load(lane);  // out of time, or the last one
         Run const run = tile.run.load(lane);
         for (; tick < params.simulation.time_max_ticks && kept[lane].ended == 0; ++tick) {
-            tick_run(params, run, kept[lane], tile.draws(lane), tick);
+            tick_run(params, surface, run, kept[lane], tile.draws(lane), tick);
         }
     }
 }
@@ -435,12 +459,12 @@ bool any_moving(Tile const& tile) {
 }
 
 /// The touchdowns of a tile whose runs, the first lanes, have ended; the other lanes wait.
-void touch_down_tile(Tile& tile, Params const& params, int runs, State const* kept) {
+void touch_down_tile(Tile& tile, Params const& params, Surface const& surface, int runs, State const* kept) {
     int const legs = params.world.touchdown.legs;
     for (int lane = 0; lane < tile_width; ++lane) {
         int const own = lane < runs ? lane : 0;
         Touch touch;
-        begin_touchdown_run(params, tile.run.load(own), kept[own], tile.draws(own), touch);
+        begin_touchdown_run(params, surface, tile.run.load(own), kept[own], tile.draws(own), touch);
         touch.body.settled = lane < runs ? touch.body.settled : Settled::spared;
         tile.stance.store(lane, touch.stance);
         tile.body.store(lane, touch.body);
@@ -461,35 +485,37 @@ MCR_EXPORT int mcr_record_bytes() { return static_cast<int>(sizeof(mcr::Record))
 MCR_EXPORT int mcr_sample_bytes() { return static_cast<int>(sizeof(mcr::Sample)); }
 MCR_EXPORT char const* mcr_build() { return MCR_BUILD; }
 
-/// Runs `first` to `first + count - 1`, one at a time.
-MCR_EXPORT void mcr_descend_scalar(mcr::Params const* params, mcr::uint64 seed, mcr::uint64 first, mcr::uint64 count,
+/// Runs `first` to `first + count - 1`, one at a time. heights: of the elevation model, null where there is none.
+MCR_EXPORT void mcr_descend_scalar(mcr::Params const* params, float const* heights, mcr::uint64 seed, mcr::uint64 first, mcr::uint64 count,
                                    mcr::Record* records) {
     mcr::DefaultRounding const rounding;
+    mcr::Surface const surface{params->relief, heights};
     for (mcr::uint64 k = 0; k < count; ++k) {
         mcr::Draws const draws = mcr::make_draws(seed, first + k);
         mcr::Run run;
         mcr::State state;
         mcr::begin_run(*params, run, state, draws);
         for (int tick = 0; tick < params->simulation.time_max_ticks && state.ended == 0; ++tick) {
-            mcr::tick_run(*params, run, state, draws, tick);
+            mcr::tick_run(*params, surface, run, state, draws, tick);
         }
         mcr::Touch touch;
-        mcr::begin_touchdown_run(*params, run, state, draws, touch);
+        mcr::begin_touchdown_run(*params, surface, run, state, draws, touch);
         mcr::end_touchdown_run(*params, touch);
-        mcr::report_run(*params, run, state, touch.body, draws, records[k]);
+        mcr::report_run(*params, surface, run, state, touch.body, draws, records[k]);
     }
 }
 
 /// Runs `first` to `first + count - 1`, in tiles; the spare lanes of a last partial tile are thrown away.
-MCR_EXPORT void mcr_descend(mcr::Params const* params, mcr::uint64 seed, mcr::uint64 first, mcr::uint64 count,
+MCR_EXPORT void mcr_descend(mcr::Params const* params, float const* heights, mcr::uint64 seed, mcr::uint64 first, mcr::uint64 count,
                             mcr::Record* records) {
 #ifndef MCR_TILES
-    mcr_descend_scalar(params, seed, first, count, records);
+    mcr_descend_scalar(params, heights, seed, first, count, records);
 #else
     mcr::DefaultRounding const rounding;
+    mcr::Surface const surface{params->relief, heights};
     mcr::Tile tile;
     for (mcr::uint64 start = 0; start < count; start += mcr::tile_width) {
-        bool relief = false;
+        mcr::Shape shape = mcr::Shape::sphere;
         for (int lane = 0; lane < mcr::tile_width; ++lane) {
             mcr::uint64 const wanted = start + static_cast<mcr::uint64>(lane);
             mcr::Draws const draws = mcr::make_draws(seed, first + (wanted < count ? wanted : count - 1));
@@ -500,19 +526,20 @@ MCR_EXPORT void mcr_descend(mcr::Params const* params, mcr::uint64 seed, mcr::ui
             mcr::Run run;
             mcr::State state;
             mcr::begin_run(*params, run, state, draws);
-            relief = relief || mcr::has_relief(run.world.terrain);
+            mcr::Shape const own = mcr::shape_of(surface, run.world.terrain);
+            shape = own > shape ? own : shape;
             tile.struck[lane] = run.struck.any;
             tile.state.store(lane, state);
             tile.run.store(lane, run);
         }
         mcr::State kept[mcr::tile_width];
         int const runs = static_cast<int>(count - start < mcr::tile_width ? count - start : mcr::tile_width);
-        mcr::fly_tile(tile, *params, relief, runs, kept);
-        mcr::touch_down_tile(tile, *params, runs, kept);
+        mcr::fly_tile(tile, *params, surface, shape, runs, kept);
+        mcr::touch_down_tile(tile, *params, surface, runs, kept);
         for (int lane = 0; lane < mcr::tile_width; ++lane) {
             mcr::uint64 const wanted = start + static_cast<mcr::uint64>(lane);
             if (wanted < count) {
-                mcr::report_run(*params, tile.run.load(lane), kept[lane], tile.body.load(lane), tile.draws(lane),
+                mcr::report_run(*params, surface, tile.run.load(lane), kept[lane], tile.body.load(lane), tile.draws(lane),
                                 records[wanted]);
             }
         }
@@ -521,16 +548,17 @@ MCR_EXPORT void mcr_descend(mcr::Params const* params, mcr::uint64 seed, mcr::ui
 }
 
 /// Full-rate history of one run: one sample per tick, at most `capacity`; returns their number.
-MCR_EXPORT long long mcr_replay(mcr::Params const* params, mcr::uint64 seed, mcr::uint64 number, long long capacity,
+MCR_EXPORT long long mcr_replay(mcr::Params const* params, float const* heights, mcr::uint64 seed, mcr::uint64 number, long long capacity,
                                 mcr::Sample* samples) {
     mcr::DefaultRounding const rounding;
+    mcr::Surface const surface{params->relief, heights};
     mcr::Draws const draws = mcr::make_draws(seed, number);
     mcr::Run run;
     mcr::State state;
     mcr::begin_run(*params, run, state, draws);
     long long written = 0;
     for (int tick = 0; tick < params->simulation.time_max_ticks && written < capacity && state.ended == 0; ++tick) {
-        mcr::tick_run(*params, run, state, draws, tick);
+        mcr::tick_run(*params, surface, run, state, draws, tick);
         samples[written++] = mcr::sample_of(*params, run, state);
     }
     return written;

@@ -14,7 +14,7 @@ struct RecordWords {
 };
 
 /// As fly(), with everything that one tick leaves for the next in memory.
-MCR_FN Record fly_settled(Params const& params, uint64 seed, uint64 number) {
+MCR_FN Record fly_settled(Params const& params, Surface const& surface, uint64 seed, uint64 number) {
     Draws draws = make_draws(seed, number);
     Run run;
     State state = begin(params, run, draws);
@@ -23,13 +23,13 @@ MCR_FN Record fly_settled(Params const& params, uint64 seed, uint64 number) {
         MCR_SETTLE(run);
         MCR_SETTLE(state);
         if (state.ended != 0) break;
-        fly_tick(params, run, state, draws, tick);
+        fly_tick(params, surface, run, state, draws, tick);
     }
     MCR_SETTLE(run);
     MCR_SETTLE(state);
     Touch touch;
-    touch_down(params, run, state, draws, touch);
-    return report(params, run, state, touch.body, draws);
+    touch_down(params, surface, run, state, draws, touch);
+    return report(params, surface, run, state, touch.body, draws);
 }
 
 /// The record of one run among columns.
@@ -42,8 +42,9 @@ struct ColumnWords {
 };
 
 /// Flies one run; its word w goes to columns[w * stride + place]: neighbours write neighbours.
-MCR_FN void fly_into(unsigned* columns, unsigned stride, unsigned place, Params const& params, uint64 seed, uint64 number) {
-    Record const record = fly_settled(params, seed, number);
+MCR_FN void fly_into(unsigned* columns, unsigned stride, unsigned place, Params const& params, float const* heights, uint64 seed,
+                     uint64 number) {
+    Record const record = fly_settled(params, Surface{params.relief, heights}, seed, number);
     RecordWords const words = bits_as<RecordWords>(record);
     MCR_UNROLL(128)
     for (unsigned w = 0; w < sizeof(Record) / 4; ++w) columns[uint64(w) * stride + place] = words.word[w];
@@ -54,6 +55,7 @@ MCR_FN void fly_into(unsigned* columns, unsigned stride, unsigned place, Params 
 /// to stop[k] - 1 of the launch.
 struct Cases {
     Params params[MCR_SEVERAL];
+    float const* heights[MCR_SEVERAL];
     uint64 first[MCR_SEVERAL];
     unsigned stop[MCR_SEVERAL];
 };
@@ -68,12 +70,14 @@ static_assert(sizeof(Cases) + 24 <= 32764, "more cases than the arguments of a k
 #endif
 
 /// Flies runs first .. first + count - 1.
-/// Params come by value: they lie in constant memory, where all threads of a warp read one word at once.
+/// Params come by value: they lie in constant memory, where all threads of a warp read one word at once. The heights of an
+/// elevation model lie in device memory, null where there is none.
 #ifndef MCR_SEVERAL
 extern "C" __global__ void __launch_bounds__(128, MCR_BLOCKS)
-    descend(__grid_constant__ mcr::Params const params, mcr::uint64 seed, mcr::uint64 first, unsigned count, unsigned* columns) {
+    descend(__grid_constant__ mcr::Params const params, float const* heights, mcr::uint64 seed, mcr::uint64 first, unsigned count,
+            unsigned* columns) {
     unsigned const run = blockIdx.x * blockDim.x + threadIdx.x;
-    if (run < count) mcr::fly_into(columns, count, run, params, seed, first + run);
+    if (run < count) mcr::fly_into(columns, count, run, params, heights, seed, first + run);
 }
 #else
 extern "C" __global__ void __launch_bounds__(128, MCR_BLOCKS)
@@ -82,7 +86,7 @@ extern "C" __global__ void __launch_bounds__(128, MCR_BLOCKS)
     unsigned const run = blockIdx.x * blockDim.x + threadIdx.x;
     unsigned const start = k ? cases.stop[k - 1] : 0;
     if (start + run >= cases.stop[k]) return;
-    mcr::fly_into(columns, count, start + run, cases.params[k], seed, cases.first[k] + run);
+    mcr::fly_into(columns, count, start + run, cases.params[k], cases.heights[k], seed, cases.first[k] + run);
 }
 #endif
 

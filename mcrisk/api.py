@@ -181,9 +181,9 @@ def replay_case(campaign: Campaign, run: int, case: int = 0) -> xr.Dataset:
         raise MistakeError("case", f"0 .. {len(campaign.cases) - 1}", str(case))
     check_kernel(campaign)
     backend = CpuBackend()
-    params = campaign.cases[case].params
-    record = backend.run(params, campaign.seed, run, 1)[0]
-    return dataset.from_samples(campaign, case, run, record, backend.replay(params, campaign.seed, run))
+    params, heights = campaign.cases[case].params, campaign.cases[case].heights
+    record = backend.run(params, campaign.seed, run, 1, heights)[0]
+    return dataset.from_samples(campaign, case, run, record, backend.replay(params, campaign.seed, run, heights))
 
 
 def fly(

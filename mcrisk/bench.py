@@ -60,8 +60,8 @@ def bench(campaign: Campaign, wanted: float, tell: Callable[[str], None]) -> lis
     fleet = libraries(tell)
     counting = CpuBackend("counting", ondemand.made("counting", ondemand.commands()[0], tell=tell))
     tell(f"{case.name}: {ROUNDS} rounds on one core, libraries: {len(fleet)}")
-    runs, rounds, share = measure(fleet, case.params, campaign.seed, wanted)
-    _, flop = counting.count(case.params, campaign.seed, 0, runs)
+    runs, rounds, share = measure(fleet, case.params, campaign.seed, wanted, case.heights)
+    _, flop = counting.count(case.params, campaign.seed, 0, runs, case.heights)
     common = {"runs": runs, "seed": campaign.seed, "core_share": rounded(share), **facts()}
     return [
         figures(case.name, backend.build, own, flop / runs) | common for backend, own in zip(fleet, rounds, strict=True)
@@ -78,21 +78,23 @@ def libraries(tell: Callable[[str], None]) -> list[CpuBackend]:
     return built + [CpuBackend(one) for one in fitting]
 
 
-def measure(fleet: Sequence[CpuBackend], case: bytes, seed: int, wanted: float) -> tuple[int, list[list[Round]], float]:
+def measure(
+    fleet: Sequence[CpuBackend], case: bytes, seed: int, wanted: float, heights: bytes = b""
+) -> tuple[int, list[list[Round]], float]:
     """Runs in each round, the rounds of each library, and the share of the core that was ours meanwhile.
 
-    case: Params bytes. wanted: [s] for each library.
+    case: Params bytes; heights: of its elevation model. wanted: [s] for each library.
     """
     with one_core():
-        slowest = max(_time(_both, one, case, seed) for one in fleet)  # also warms up
+        slowest = max(_time(_both, one, case, seed, heights) for one in fleet)  # also warms up
         runs = max(int(wanted / ROUNDS / slowest), 1) * TILE
         begun, busy = time.perf_counter(), time.thread_time()
         rounds: list[list[Round]] = [[] for _ in fleet]
         for _ in range(ROUNDS):
             for place, backend in enumerate(fleet):
-                tile = _time(backend.run, case, seed, 0, runs)
+                tile = _time(backend.run, case, seed, 0, runs, heights)
                 peak = _peak(backend, tile)
-                scalar = _time(backend.run_scalar, case, seed, 0, runs)
+                scalar = _time(backend.run_scalar, case, seed, 0, runs, heights)
                 rounds[place].append(Round(runs / tile, runs / scalar, peak))
         share = (time.thread_time() - busy) / (time.perf_counter() - begun)
     return runs, rounds, share
@@ -125,11 +127,12 @@ def sizes(campaign: Campaign, wanted: float) -> dict[str, Any]:
 
     wanted: [s] in all; never less than two rounds. `flatness` is the slowest size over the fastest, round by round.
     """
-    backend, params, largest = CpuBackend(), campaign.cases[0].params, SIZES[-1]
+    backend, case, largest = CpuBackend(), campaign.cases[0], SIZES[-1]
 
     def rate(size: int) -> float:
         return largest / sum(
-            _time(backend.run, params, campaign.seed, first, size) for first in range(0, largest, size)
+            _time(backend.run, case.params, campaign.seed, first, size, case.heights)
+            for first in range(0, largest, size)
         )
 
     with one_core():
@@ -302,9 +305,9 @@ def rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _both(backend: CpuBackend, case: bytes, seed: int) -> None:
+def _both(backend: CpuBackend, case: bytes, seed: int, heights: bytes) -> None:
     """Fly a tile of runs both ways; refuses to measure a library whose tile and scalar loop differ."""
-    tile, scalar = (fly(case, seed, 0, TILE) for fly in (backend.run, backend.run_scalar))
+    tile, scalar = (fly(case, seed, 0, TILE, heights) for fly in (backend.run, backend.run_scalar))
     if tile.tobytes() != scalar.tobytes():
         raise InfrastructureError(
             f"{backend.build}: tile and scalar build give different records", remedy=native.REMEDY

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mcrisk.errors import ImpossibleDesign, MistakeError
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from mcrisk.study import Study
 
 __all__ = [
-    "SCHEMA_VERSION", "SEED_LIMIT", "Axis", "Campaign", "Case", "Impossible", "case_axis", "state", "state_study",
+    "SCHEMA_VERSION", "SEED_LIMIT", "Axis", "Campaign", "Case", "Impossible", "case_axis", "digest_of", "state",
+    "state_study",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 2  # of datasets, JSON answers and digests
@@ -47,7 +48,8 @@ class Case:
     """One design point. `coords` are its sweep coordinates (path, SI value), `place` its index in the grid of the axes.
 
     `mission` is the mission as TOML, of a design point that of its base, for people and for the pedigree of the inputs;
-    `resolved` is the whole design of this very point, kept by the store. Neither decides a bit.
+    `resolved` is the whole design of this very point, kept by the store. Neither decides a bit. heights: those of the
+    elevation model, as `ground.of` packs them, one object for all cases that share them.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Case:
     mission: str = ""
     place: int = 0
     resolved: str = field(default="", compare=False)
+    heights: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class Campaign:
         whole.update(json.dumps(head, sort_keys=True).encode())
         for case in self.cases:
             whole.update(hashlib.sha256(case.params).digest())
+            if case.heights:
+                whole.update(b"heights" + digest_of(case.heights))
         return whole.hexdigest()
 
     @property
@@ -122,6 +127,7 @@ class Campaign:
                     "place": case.place,
                     "mission": missions[case.mission],
                     "params_sha256": hashlib.sha256(case.params).hexdigest(),
+                    **({"heights_sha256": digest_of(case.heights).hex()} if case.heights else {}),
                 }
                 for case in self.cases
             ],
@@ -133,13 +139,19 @@ class Campaign:
         }
 
     @classmethod
-    def restored(cls, statement: dict[str, Any], params: Sequence[bytes]) -> Campaign:
-        """The campaign of a stored statement and its Params bytes; refuses bytes that are not those stated."""
+    def restored(
+        cls, statement: dict[str, Any], params: Sequence[bytes], heights: Mapping[str, bytes] | None = None
+    ) -> Campaign:
+        """The campaign of a stored statement and its Params bytes; refuses bytes that are not those stated.
+
+        heights: those of elevation models by their SHA-256.
+        """
         missions = statement["missions"]
+        known = {"": b"", **(heights or {})}
         cases = tuple(
             Case(
                 one["name"], block, tuple(one["coords"].items()), one["title"], missions[one["mission"]],
-                int(one["place"]),
+                int(one["place"]), heights=known.get(one.get("heights_sha256", ""), b"lost"),
             )
             for one, block in zip(statement["cases"], params, strict=True)
         )  # fmt: skip
@@ -165,6 +177,12 @@ class Campaign:
         if campaign.digest != statement["campaign"]:
             raise MistakeError("stored campaign", f"digest {statement['campaign'][:8]}", campaign.digest[:8])
         return campaign
+
+
+@lru_cache(maxsize=8)
+def digest_of(heights: bytes) -> bytes:
+    """SHA-256 of the heights of an elevation model, which many cases share."""
+    return hashlib.sha256(heights).digest()
 
 
 def state(missions: Sequence[Mission], seed: int = 0, real: int = 4) -> Campaign:
@@ -210,6 +228,7 @@ def state_study(study: Study, seed: int = 0, real: int = 4) -> Campaign:
 
 
 def _designed(points: Sequence[Point], real: int) -> tuple[tuple[Case, ...], tuple[Impossible, ...]]:
+    from mcrisk.ground import of
     from mcrisk.nominal import design
     from mcrisk.params import pack
 
@@ -229,7 +248,7 @@ def _designed(points: Sequence[Point], real: int) -> tuple[tuple[Case, ...], tup
             stated[id(point.base)] = point.base.to_toml()
         text = stated[id(point.base)]
         title, resolved = point.mission.title, designed.to_toml()
-        cases.append(Case(point.name, packed, point.coords, title, text, point.place, resolved))
+        cases.append(Case(point.name, packed, point.coords, title, text, point.place, resolved, of(designed).heights))
     if first and not cases:
         raise first
     return tuple(cases), tuple(impossible)

@@ -459,7 +459,10 @@ class Dispatch:
 
     def _send_to(self, hand: Hand, bundle: list[Batch]) -> None:
         cases, ours = self.campaign.cases, (self.campaign.seed, self.goal.keep, self.backend, identity())
-        works = [Work(one.place, one.first, one.count, cases[one.place].params, *ours) for one in bundle]
+        works = [
+            Work(one.place, one.first, one.count, cases[one.place].params, *ours, cases[one.place].heights)
+            for one in bundle
+        ]
         ticket = self.crew.submit(fly_together, works, hand.address, priority=-next(self.serial))
         hand.at[ticket] = bundle, time.monotonic()
         self.owners[ticket] = hand

@@ -61,6 +61,7 @@ class Work:
     keep: Keep
     backend: str  # auto, cpu, gpu, or the name that `lent` gives
     identity: str
+    heights: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def fly_together(works: Sequence[Work]) -> list[Result]:
         raise InfrastructureError(f"worker on {socket.gethostname()}", f"mcrisk {one.identity}", f"{identity()}")
     begun = time.perf_counter()
     device = _device(one.backend)
-    pieces = [Piece(work.params, work.first, work.count) for work in works]
+    pieces = [Piece(work.params, work.first, work.count, work.heights) for work in works]
     given = [
         (work, _noted(work, summed))
         for work, summed in zip(works, device.sums(pieces, one.seed, one.keep), strict=True)

@@ -319,7 +319,9 @@ def json_schema() -> dict[str, Any]:
     for path, text in LISTS.items():
         section, _, name = path.partition(".")
         rows = {"type": "array", "items": {"type": "object", "additionalProperties": False, "properties": burn}}
-        tables[section]["properties"][name] = (rows if name == "budget" else numbers) | {"description": text}
+        texts = {"type": ["string", "array"], "items": {"type": "string"}}
+        kind = rows if name == "budget" else texts if section == "ground" else numbers
+        tables[section]["properties"][name] = kind | {"description": text}
     spread: dict[str, Any] = dict.fromkeys((*FORMS, "lower", "upper"), quantity)
     spread |= {"class": {"enum": list(CLASSES)}, "source": {"type": "string"}}
     tables["dispersions"] = {"type": "object", "description": "Distributions by parameter path."}

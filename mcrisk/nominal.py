@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from . import ground
 from .brake import Braking, fly_braking
 from .errors import ImpossibleDesign, MistakeError
 from .mission import Mission
@@ -91,7 +92,7 @@ def design(mission: Mission) -> Mission:
     draft.settle("guidance.brake_time_max", 1.25 * braking.duration)
     gate_range = float(draft.mission.value("guidance.gate_range"))
     draft.settle("guidance.ignition_range", braking.distance + gate_range)
-    return draft.mission.filled(_placed(draft.mission))
+    return draft.mission.filled(_placed(draft.mission) | dict(ground.of(draft.mission).values))
 
 
 class Draft:

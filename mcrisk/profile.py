@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import params, units
+from . import ground, params, units
 from .schema import load_schema
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def quiet(packed: bytes, real: int = 4) -> bytes:
 
 def nominal_flight(designed: Mission, backend: CpuBackend) -> NominalFlight:
     """Fly the nominal descent of a designed mission."""
-    case = quiet(params.pack(designed, backend.real), backend.real)
-    samples = backend.replay(case, 0, 0)
-    record = backend.run_scalar(case, 0, 0, 1)[0]
+    case, heights = quiet(params.pack(designed, backend.real), backend.real), ground.of(designed).heights
+    samples = backend.replay(case, 0, 0, heights)
+    record = backend.run_scalar(case, 0, 0, 1, heights)[0]
     schema = load_schema()
     usable = float(samples["propellant"][0])
     outcomes = schema.enums["Outcome"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import units
@@ -12,10 +13,16 @@ from .dispersion import Correlation, Dispersion, check_value, components, read_d
 from .errors import ImpossibleDesign, MistakeError, Problems
 from .schema import Field, Schema, load_schema
 from .statement import Entry
-from .tables import LISTS, SCATTERS, TABLES, propellant_at_pdi, read_budget, read_covariance
+from .tables import LISTS, SCATTERS, TABLES, propellant_at_pdi, read_budget, read_class, read_covariance, read_files
 from .values import Value, default_values, flat, read_value
 
 __all__ = ["Resolved", "resolve"]
+
+READERS: dict[str, Callable[[object, str], Any]] = {
+    "mass.budget": read_budget,
+    "ground.files": read_files,
+    "ground.synthetic": read_class,
+}
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,9 @@ def resolve(entries: Mapping[str, Entry], problems: Problems, where: str) -> Res
             elif path in TABLES:
                 tables[path] = read_value(TABLES[path], entry.raw, entry.at(path), {})
             elif path in LISTS:
-                reader: Callable[[object, str], Any] = read_budget if path == "mass.budget" else read_covariance
-                tables[path] = reader(entry.raw, entry.at(path))
+                tables[path] = READERS.get(path, read_covariance)(entry.raw, entry.at(path))
+                if path == "ground.files" and entry.file:
+                    tables[path] = tuple(str(Path(entry.file).parent / name) for name in tables[path])
             elif path.startswith("requirements."):
                 requirements[path.removeprefix("requirements.")] = _requirement(entry, path)
     _check_scatter(entries, problems)

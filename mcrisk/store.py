@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcrisk.campaign import SCHEMA_VERSION, Campaign
+from mcrisk.campaign import SCHEMA_VERSION, Campaign, digest_of
 from mcrisk.chunks import Chunks, Segment
 from mcrisk.encoding import decode, encode
 from mcrisk.errors import InfrastructureError, MistakeError
@@ -79,6 +79,7 @@ CREATE TABLE looks (
     requirement TEXT NOT NULL, place INTEGER NOT NULL, look TEXT NOT NULL, at TEXT NOT NULL, checksum BLOB NOT NULL
 );
 """
+HEIGHTS = "CREATE TABLE heights (digest TEXT PRIMARY KEY, block BLOB NOT NULL)"  # where there is an elevation model
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,10 @@ class Store:
                     for place, case in enumerate(campaign.cases)
                 )
                 connection.executemany("INSERT INTO params VALUES (?, ?, ?)", blocks)
+                if grounds := {digest_of(case.heights): case.heights for case in campaign.cases if case.heights}:
+                    connection.execute(HEIGHTS)
+                    rows = ((digest.hex(), zlib.compress(heights, 6)) for digest, heights in grounds.items())
+                    connection.executemany("INSERT INTO heights VALUES (?, ?)", rows)
                 connection.execute(f"PRAGMA user_version = {JOURNAL_VERSION}")
         present, planned, before = _stated(connection, folder)
         if present.digest != campaign.digest:
@@ -496,8 +501,14 @@ def _stated(connection: sqlite3.Connection, folder: Path | None) -> tuple[Campai
         raise MistakeError(where, f"a campaign of version {SCHEMA_VERSION}", found, "choose another --out")
     blocks = [block for (block,) in connection.execute("SELECT block FROM params ORDER BY place").fetchall()]
     try:
-        return Campaign.restored(statement, blocks), Goal.from_text(row[1]), Goal.from_text(row[2])
-    except (MistakeError, ValueError) as error:
+        rows = (
+            connection.execute("SELECT digest, block FROM heights").fetchall()
+            if "heights" in _tables(connection)
+            else []
+        )
+        heights = {digest: zlib.decompress(block) for digest, block in rows}
+        return Campaign.restored(statement, blocks, heights), Goal.from_text(row[1]), Goal.from_text(row[2])
+    except (MistakeError, ValueError, zlib.error) as error:
         raise InfrastructureError(f"{where}: its parameters are damaged ({error})", remedy=DAMAGED) from error
 
 

@@ -15,7 +15,8 @@ from .schema import Field, load_schema
 from .values import read_value
 
 __all__ = [
-    "BURN", "GRAVITY", "LISTS", "TABLES", "Burn", "mass_at_pdi", "propellant_at_pdi", "read_budget", "read_covariance",
+    "BURN", "GRAVITY", "LISTS", "TABLES", "Burn", "mass_at_pdi", "propellant_at_pdi", "read_budget", "read_class",
+    "read_covariance", "read_files",
     "scatter_factor", "shown", "six_digits",
 ]  # fmt: skip
 
@@ -65,6 +66,13 @@ TABLES: dict[str, Field] = {
         _table("mass.launch", "kg", "optional", "Mass at launch, before the burns of mass.budget.", "> 0"),
         _table("mass.dry", "kg", "optional", "Mass without propellant, for vehicle.mass_dry.", "> 0"),
         _table("mass.at_pdi", "kg", "optional", "Mass at the start of powered descent; replaces launch.", "> 0"),
+        _table("ground.seed", "", "optional", "Which synthetic ground: a whole number.", ">= 0"),
+        _table("ground.length_before", "m", "optional", "Length of the strip before the target (60 km).", "> 0"),
+        _table("ground.length_after", "m", "optional", "Length of the strip beyond the target (20 km).", "> 0"),
+        _table("ground.half_width", "m", "optional", "Half-width of the strip (10 km).", "> 0"),
+        _table("ground.cell", "m", "optional", "Cell of the strip.", "> 0"),
+        _table("ground.site_half_width", "m", "optional", "Half-width of the patch about the target.", "> 0"),
+        _table("ground.site_cell", "m", "optional", "Cell of that patch.", "> 0"),
         *_scatter("delivery", "error of the true state at the start of powered descent"),
         *_scatter("knowledge", "error of the state the computer starts with"),
         *_scatter("assumed", "error of that state expected by the filter; left out: as in [knowledge]", optional=True),
@@ -72,6 +80,8 @@ TABLES: dict[str, Field] = {
 }  # fmt: skip
 COVARIANCE = "6 x 6 covariance in SI: radial, along, cross position, then velocity; instead of sigmas."
 LISTS = {
+    "ground.files": "Elevation models of the ground along the track: a file or several, the finest for the target.",
+    "ground.synthetic": "Terrain class of a ground that is made up: mare, highland or ejecta.",
     "mass.budget": "Manoeuvres between launch and powered descent: tables of name, delta_v and isp.",
     **{f"{section}.covariance": COVARIANCE for section in SCATTERS},
 }
@@ -135,6 +145,21 @@ def read_covariance(rows: object, where: str) -> tuple[tuple[float, ...], ...]:
         remedy = "variances must be above zero and correlations below one"
         raise MistakeError(where, "a positive definite matrix", "one that is not", remedy)
     return matrix
+
+
+def read_files(raw: object, where: str) -> tuple[str, ...]:
+    """The files of [ground]."""
+    names = [raw] if isinstance(raw, str) else raw
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(one, str) and one for one in names):
+        raise MistakeError(where, 'a file or a list of files such as ["ldem_512.tif"]', units.shown(raw))
+    return tuple(names)
+
+
+def read_class(raw: object, where: str) -> str:
+    """The terrain class of [ground]."""
+    if not isinstance(raw, str):
+        raise MistakeError(where, 'a terrain class such as "mare"', units.shown(raw))
+    return raw
 
 
 def mass_at_pdi(tables: Mapping[str, Any]) -> float:

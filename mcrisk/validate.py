@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import pages, params, risk, scripting
+from . import ground, pages, params, risk, scripting
 from .mission import load
 from .nominal import design
 from .schema import load_schema
@@ -112,8 +112,9 @@ def flyer(runs: int, seed: int, tell: Callable[[str], None] = print) -> Fly:
 
     def fly(name: str, changes: Mapping[str, Any] | None = None) -> Flight:
         tell(f"flying {name} {dict(changes or {})}")
-        packed = params.pack(design(load(name).replace(changes or {})), backend.real)
-        return Flight(name, changes or {}, backend.run(packed, seed, 0, runs))
+        designed = design(load(name).replace(changes or {}))
+        packed, heights = params.pack(designed, backend.real), ground.of(designed).heights
+        return Flight(name, changes or {}, backend.run(packed, seed, 0, runs, heights))
 
     return fly
 

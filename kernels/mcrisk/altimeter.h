@@ -5,7 +5,7 @@
 /// Source: range equation of a diffuse target filling the beam, P ~ albedo cos(i) / range^2 (Degnan 1993, eq. 2.1).
 #include "faults.h"
 #include "quat.h"
-#include "terrain.h"
+#include "relief.h"
 
 namespace mcr {
 
@@ -25,6 +25,7 @@ struct Altimeter {
     real scale;             ///< [] default 0. Scale factor error.
     real dropout;           ///< [] 0 .. 1, default 1 %. Probability that a sample is invalid.
     int  period_ticks;      ///< [tick] 1 .. 60000, default 2. Ticks between two samples.
+    real footprint;         ///< [rad] 0 .. 0.5, default 0.5 mrad. Half-width of the beam, over which an elevation model is averaged.
 };
 
 /// One reading.
@@ -34,19 +35,26 @@ struct Range {
 };
 
 /// Whether a sample can be valid at all, by the clearance of the tick before; never false for one that is.
-MCR_FN bool in_reach(Altimeter const& altimeter, Terrain const& terrain, real clearance) {
+MCR_FN bool in_reach(Altimeter const& altimeter, Relief const& relief, Terrain const& terrain, real clearance) {
     real const reach = altimeter.range_max * square_root(altimeter.health * altimeter.albedo / altimeter.albedo_reference);
-    real const relief = absolute(terrain.step_height) + absolute(terrain.rim_height);
-    return !(clearance > real(1.01) * reach + real(2) * relief + real(1000));
+    real const depth = absolute(terrain.step_height) + absolute(terrain.rim_height) + (relief.highest - relief.lowest);
+    return !(clearance > real(1.01) * reach + real(2) * depth + real(1000));
 }
 
-/// Slant range if the beam returns. `relief`: not false where has_relief(terrain).
+/// Slant range if the beam returns. `shape`: that of the run's ground, or one that is more.
 /// last: [m] the last valid range, which a frozen sensor repeats; negative without one.
-MCR_FN Range measure_range(Altimeter const& altimeter, Terrain const& terrain, Gravity const& gravity, Failing const& failing,
-                           real last, Vec3 const& position_S, Quat const& q_BS, Draws const& draws, int tick, bool relief) {
+MCR_FN Range measure_range(Altimeter const& altimeter, Surface const& surface, Terrain const& terrain, Gravity const& gravity,
+                           Failing const& failing, real last, Vec3 const& position_S, Quat const& q_BS, Draws const& draws,
+                           int tick, Shape shape) {
     Vec3 const beam_S = rotate_inverse(q_BS, altimeter.beam_B);
-    real const distance = ground_distance(terrain, gravity, position_S, beam_S, relief);
     real const cosine = -dot(beam_S, unit(from_centre(gravity, position_S)));  // of the incidence on level ground
+    real const longest = altimeter.range_max * square_root(altimeter.health * altimeter.albedo / altimeter.albedo_reference);
+    real distance = surface_distance(surface, terrain, gravity, position_S, beam_S, longest, shape);
+    if (shape == Shape::grid) {
+        GridPoint const centre = grid_point(gravity, position_S + distance * beam_S);
+        real const excess = spot_excess(surface, terrain, centre, altimeter.footprint * distance);
+        distance = select(distance > real(0), distance - excess / maximum(cosine, real(0.2)), distance);
+    }
     real const signal = altimeter.health * altimeter.albedo / altimeter.albedo_reference * maximum(cosine, real(0));
     real const reach = altimeter.range_max * square_root(signal);
     Uniform4 const u = uniforms(draws, Stream::altimeter, 2u * static_cast<unsigned>(tick));

@@ -8,6 +8,7 @@
 /// Sources: legs as elastic-plastic struts: Walton & Durling 1965, NASA TN D-2860; Rogers 1972, NASA TN D-6850 (Apollo);
 /// stick and slip by a dragged spring: Cundall & Strack 1979, Geotechnique 29, 47.
 #include "dynamics.h"
+#include "pad.h"
 #include "touchdown.h"
 #include "watch.h"
 
@@ -107,9 +108,9 @@ struct Slope {
     Vec3 up_S;
 };
 
-MCR_FN Slope slope_of(World const& world, Vec3 const& up_S, Vec3 const& forward_S) {
-    SineCosine const slope = sine_cosine(world.terrain.slope);
-    SineCosine const azimuth = sine_cosine(world.terrain.slope_azimuth);
+MCR_FN Slope slope_of(Pad const& pad, Vec3 const& up_S, Vec3 const& forward_S) {
+    SineCosine const slope = sine_cosine(pad.slope);
+    SineCosine const azimuth = sine_cosine(pad.azimuth);
     Vec3 const toward_S = azimuth.cosine * forward_S + azimuth.sine * cross(up_S, forward_S);
     Vec3 const normal_S = slope.cosine * up_S + slope.sine * toward_S;
     Vec3 const downhill_S = slope.cosine * toward_S - slope.sine * up_S;
@@ -330,11 +331,13 @@ struct Touch {
 };
 
 /// The first touch of a run that has ended: its lowest foot on its ground.
-MCR_FN void begin_touchdown(Params const& params, Run const& run, State const& state, Draws const& draws, Touch& touch) {
+MCR_FN void begin_touchdown(Params const& params, Surface const& surface, Run const& run, State const& state,
+                            Draws const& draws, Touch& touch) {
     Truth const& truth = state.truth;
     World const& world = run.world;
     Bearings const b = bearings_of(world.gravity, world.touchdown.cg_height, truth.position_S, truth.velocity_S);
-    Slope const slope = slope_of(world, unit(from_centre(world.gravity, truth.position_S)), b.forward);
+    Pad const pad = pad_at(surface, world.terrain, world.gravity, truth.position_S);
+    Slope const slope = slope_of(pad, unit(from_centre(world.gravity, truth.position_S)), b.forward);
     real const tank = truth.engines.propellant / world.propulsion.propellant + world.propulsion.residual;
     bool const wet = truth.engines.propellant > real(0);
     Failing const& failing = state.failing;
@@ -437,8 +440,9 @@ MCR_FN void end_touchdown(Params const& params, Touch& touch) {
 }
 
 /// The touchdown of one run.
-MCR_FN void touch_down(Params const& params, Run const& run, State const& state, Draws const& draws, Touch& touch) {
-    begin_touchdown(params, run, state, draws, touch);
+MCR_FN void touch_down(Params const& params, Surface const& surface, Run const& run, State const& state, Draws const& draws,
+                       Touch& touch) {
+    begin_touchdown(params, surface, run, state, draws, touch);
     end_touchdown(params, touch);
 }
 

@@ -79,7 +79,7 @@ struct Outlook {
 };
 
 /// Looks ahead of the sensors. Where the altimeter is due, its last sample is forgotten.
-MCR_FN Outlook look(Run const& run, State& state, bool altimeter_due) {
+MCR_FN Outlook look(Params const& params, Run const& run, State& state, bool altimeter_due) {
     World const& world = run.world;
     Events& events = state.events;
     events.altimeter_used = select(altimeter_due, 0, events.altimeter_used);
@@ -87,20 +87,21 @@ MCR_FN Outlook look(Run const& run, State& state, bool altimeter_due) {
     events.altimeter_range = select(altimeter_due, real(-1), events.altimeter_range);
     real const clearance = state.truth.clearance;
     Flag const up = 1 - state.failing.computer_down;  // without a computer a sample is of no use
-    return Outlook{up * select(in_reach(world.altimeter, world.terrain, clearance), 1, 0),
+    return Outlook{up * select(in_reach(world.altimeter, params.relief, world.terrain, clearance), 1, 0),
                    up * select(in_reach(world.velocimeter, clearance + world.touchdown.cg_height), 1, 0),
                    up * select(in_reach(world.camera, clearance), 1, 0)};
 }
 
-/// Altimeter and its use. `relief` may be false only where the run's ground has none; `mapped`: whether the map is used.
-MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Draws const& draws, int tick, bool relief,
-                         bool mapped) {
+/// Altimeter and its use. `shape`: that of the run's ground, or one that is more; `mapped`: whether the map is used.
+MCR_FN void do_altimeter(Params const& params, Surface const& surface, Run const& run, State& state, Draws const& draws, int tick,
+                         Shape shape, bool mapped) {
     World const& world = run.world;
     Truth const& truth = state.truth;
-    Range const range = measure_range(world.altimeter, world.terrain, world.gravity, state.failing,
-                                      state.events.altimeter_last, truth.position_S, truth.q_BS, draws, tick, relief);
+    Range const range = measure_range(world.altimeter, surface, world.terrain, world.gravity, state.failing,
+                                      state.events.altimeter_last, truth.position_S, truth.q_BS, draws, tick, shape);
     Events& events = state.events;
-    real const clearance = ground_clearance(world.terrain, world.gravity, truth.position_S, relief) - world.touchdown.cg_height;
+    real const clearance = surface_clearance(surface, world.terrain, world.gravity, truth.position_S, shape) -
+                           world.touchdown.cg_height;
     real const believed = sphere_height(params.world.gravity.radius, state.estimate.position_S) - params.world.touchdown.cg_height;
     bool const first = (range.valid == 1) & (events.altimeter_seen == 0);
     events.acquisition_height = select(first, clearance, events.acquisition_height);
@@ -109,7 +110,8 @@ MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Dra
     events.altimeter_seen = select(range.valid == 1, 1, events.altimeter_seen);
     events.altimeter_silent = select(range.valid == 1, 0, events.altimeter_silent);
     Verdict const verdict = use_range(state.estimate, state.navigation, params.onboard.navigation, params.world.altimeter,
-                                      params.world.terrain, params.world.gravity, range, state.failing.map_height, mapped);
+                                      surface, params.world.terrain, params.world.gravity, range, state.failing.map_height,
+                                      shape, mapped);
     events.altimeter_used = verdict.used;
     events.altimeter_innovation = verdict.innovation;
     events.altimeter_range = select(range.valid == 1, range.distance, real(-1));
@@ -117,11 +119,12 @@ MCR_FN void do_altimeter(Params const& params, Run const& run, State& state, Dra
 }
 
 /// Velocimeter and its use.
-MCR_FN void do_velocimeter(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
+MCR_FN void do_velocimeter(Params const& params, Surface const& surface, Run const& run, State& state, Draws const& draws,
+                           int tick, Shape shape) {
     World const& world = run.world;
     real const clearance = state.truth.clearance + world.touchdown.cg_height;
-    BeamSpeeds const speeds = measure_speeds(world.velocimeter, state.failing, clearance, state.truth.velocity_S, state.truth.q_BS,
-                                             draws, tick);
+    BeamSpeeds const speeds = measure_speeds(world.velocimeter, surface, world.terrain, world.gravity, state.failing, clearance,
+                                             state.truth.position_S, state.truth.velocity_S, state.truth.q_BS, draws, tick, shape);
     bool const some = speeds.valid[0] + speeds.valid[1] + speeds.valid[2] > 0;
     state.events.velocimeter_silent = select(some, 0, state.events.velocimeter_silent);
     use_speeds(state.estimate, state.navigation, params.onboard.navigation, params.world.velocimeter, speeds);
@@ -150,8 +153,8 @@ MCR_FN void do_drift(Run const& run, State& state, Draws const& draws, int tick)
 }
 
 /// Contact, outcomes decided in flight, causes; then the sums of the tick start anew, unless its end is still to be found.
-MCR_FN void do_watch(Params const& params, Run const& run, State& state, int tick, bool relief) {
-    watch(params, run, state, tick, relief);
+MCR_FN void do_watch(Params const& params, Surface const& surface, Run const& run, State& state, int tick, Shape shape) {
+    watch(params, surface, run, state, tick, shape);
     feel(params, state);
     Vec3 const zero{real(0), real(0), real(0)};
     bool const flies = state.ended == 0;
@@ -198,9 +201,9 @@ MCR_FN State begin(Params const& params, Run& run, Draws const& draws) {
 }
 
 /// One tick of one run.
-MCR_FN void fly_tick(Params const& params, Run const& run, State& state, Draws const& draws, int tick) {
+MCR_FN void fly_tick(Params const& params, Surface const& surface, Run const& run, State& state, Draws const& draws, int tick) {
     Schedule const now = schedule_of(params, tick);
-    bool const relief = has_relief(run.world.terrain);
+    Shape const shape = shape_of(surface, run.world.terrain);
     if (now.guide && state.failing.computer_down == 0) do_guide(params, state, tick);
     if (run.struck.any == 1) do_fail(params, run, state, tick);
     bool const up = state.failing.computer_down == 0;
@@ -209,27 +212,27 @@ MCR_FN void fly_tick(Params const& params, Run const& run, State& state, Draws c
     do_sense(run, state, draws, tick);
     if (up) do_integrate(params, state, tick, now.covariance);
     if (now.look) {
-        Outlook const outlook = look(run, state, now.altimeter);
-        if (now.altimeter && outlook.altimeter == 1) do_altimeter(params, run, state, draws, tick, relief, is_mapped(params));
-        if (now.velocimeter && outlook.velocimeter == 1) do_velocimeter(params, run, state, draws, tick);
+        Outlook const outlook = look(params, run, state, now.altimeter);
+        if (now.altimeter && outlook.altimeter == 1) do_altimeter(params, surface, run, state, draws, tick, shape, is_mapped(params));
+        if (now.velocimeter && outlook.velocimeter == 1) do_velocimeter(params, surface, run, state, draws, tick, shape);
         if (now.camera && outlook.camera == 1) do_camera(params, run, state, draws, tick);
     }
     if (now.drift) do_drift(run, state, draws, tick);
-    do_watch(params, run, state, tick, relief);
+    do_watch(params, surface, run, state, tick, shape);
     if (state.ended == 1) do_touch(run, state);
 }
 
 /// One descent from arrival to its record: the scalar twin of the tile, and a GPU thread.
-MCR_FN Record fly(Params const& params, Draws const& draws) {
+MCR_FN Record fly(Params const& params, Surface const& surface, Draws const& draws) {
     Run run;
     State state = begin(params, run, draws);
     for (int tick = 0; tick < params.simulation.time_max_ticks; ++tick) {
         if (state.ended != 0) break;
-        fly_tick(params, run, state, draws, tick);
+        fly_tick(params, surface, run, state, draws, tick);
     }
     Touch touch;
-    touch_down(params, run, state, draws, touch);
-    return report(params, run, state, touch.body, draws);
+    touch_down(params, surface, run, state, draws, touch);
+    return report(params, surface, run, state, touch.body, draws);
 }
 
 }  // namespace mcr

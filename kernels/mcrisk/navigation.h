@@ -32,6 +32,12 @@ enum class GatePolicy : int {
     dem_aware = 4,    ///< The predicted range uses the on-board terrain map; each sample is judged alone.
 };
 
+/// How much of the elevation model the computer has.
+enum class MapExtent : int {
+    whole = 0,        ///< The strip along the track and the patch about the site.
+    strip = 1,        ///< The strip alone.
+};
+
 /// On-board navigation.
 struct Navigation {
     NavigationMode mode;         ///< [] default kalman. How the computer finds its state.
@@ -43,6 +49,7 @@ struct Navigation {
     real inflate_sigma;          ///< [m] > 0, default 500 m. Height uncertainty added by the inflate policy.
     real underweight;            ///< [] >= 0, default 0.2. Underweighting of altimeter updates.
     real map_sigma;              ///< [m] > 0, default 15 m. One-sigma knowledge of the ground's height.
+    MapExtent map_extent;        ///< [] default whole. How much of an elevation model the map of dem_aware holds.
     real error_time;             ///< [s] > 0, default 5 s. Correlation time of map, scale and pointing errors of aiding sensors.
     real gravity_sigma;          ///< [m s^-2] >= 0, default 3e-4 m/s^2. One-sigma unmodelled gravity assumed on board.
     real altitude_weight;        ///< [] 0 .. 1, default 0.35. Fixed gain of altitude at the ground.
@@ -288,6 +295,31 @@ MCR_FN void update(Estimate& estimate, NavigationMemory& memory, Scalar const& s
     memory.cross[5] = maximum(memory.cross[5], real(1e-12));
 }
 
+/// Variance along a direction in the plane: of position (offset 0) or velocity (offset 2).
+MCR_FN real plane_variance(NavigationMemory const& memory, Vec3 const& direction, int offset) {
+    real const xx = memory.plane[packed(6, offset, offset)];
+    real const xz = memory.plane[packed(6, offset, offset + 1)];
+    real const zz = memory.plane[packed(6, offset + 1, offset + 1)];
+    return direction.x * direction.x * xx + real(2) * direction.x * direction.z * xz + direction.z * direction.z * zz;
+}
+
+/// One-sigma uncertainty along a direction in the plane: of position (offset 0) or velocity (offset 2).
+MCR_FN real plane_sigma(NavigationMemory const& memory, Vec3 const& direction, int offset) {
+    return square_root(maximum(plane_variance(memory, direction, offset), real(0)));
+}
+
+/// Variance of the map's height about a place that is known to one sigma along and aside: from its heights one sigma away
+/// (sigma points, Julier & Uhlmann 2004, Proc. IEEE 92, 401).
+MCR_FN real map_variance(Surface const& surface, Terrain const& map, GridPoint const& place, real along, real aside,
+                         bool whole) {
+    real const middle = surface_spot(surface, map, place, whole).height;
+    real const ahead = surface_spot(surface, map, GridPoint{place.x + along, place.y}, whole).height - middle;
+    real const behind = surface_spot(surface, map, GridPoint{place.x - along, place.y}, whole).height - middle;
+    real const left = surface_spot(surface, map, GridPoint{place.x, place.y + aside}, whole).height - middle;
+    real const right = surface_spot(surface, map, GridPoint{place.x, place.y - aside}, whole).height - middle;
+    return real(0.5) * ((ahead * ahead + behind * behind) + (left * left + right * right));
+}
+
 constexpr real local_ground = real(1000);  ///< [m] slant range below which the map's error fades out.
 
 /// What became of an altimeter sample.
@@ -299,19 +331,29 @@ struct Verdict {
 /// Altimeter update with its gate and policy; `map` is the on-board terrain map, used where `mapped`.
 /// map_height: [m] by which the computer believes the ground higher than it was told.
 MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigation const& navigation,
-                         Altimeter const& altimeter, Terrain const& map, Gravity const& gravity, Range const& range,
-                         real map_height, bool mapped) {
+                         Altimeter const& altimeter, Surface const& surface, Terrain const& map, Gravity const& gravity,
+                         Range const& range, real map_height, Shape shape, bool mapped) {
     Vec3 const beam_S = rotate_inverse(estimate.q_BS, altimeter.beam_B);
     Vec3 const up = unit(from_centre(gravity, estimate.position_S));
-    real predicted, slope;
-    if (mapped) {
+    real predicted;
+    real slope = real(0);
+    real rough = real(0);  // [m^2] variance of the ground's height within the knowledge of the position
+    if (mapped & (shape == Shape::grid)) {
+        // an elevation model is too rough for its slope to tell of the position: how it differs a sigma away is noise instead
+        bool const whole = navigation.map_extent == MapExtent::whole;
+        predicted = grid_distance(surface, map, gravity, estimate.position_S, beam_S, real(1e6), whole);
+        GridPoint const spot = grid_point(gravity, estimate.position_S + predicted * beam_S);
+        Vec3 const ahead{up.z, real(0), -up.x};
+        real const along = square_root(maximum(plane_variance(memory, ahead, 0), real(0)));
+        real const aside = square_root(maximum(memory.cross[0], real(0)));
+        rough = map_variance(surface, map, spot, along, aside, whole);
+    } else if (mapped) {
         // where the map slopes, range also tells of the position along the track: height less slope times way
         predicted = ground_distance(map, gravity, estimate.position_S, beam_S);
         Vec3 const spot_S = from_centre(gravity, estimate.position_S + predicted * beam_S);
         slope = ground_profile(map, gravity.radius * arctangent2(spot_S.x, spot_S.z)).slope;
     } else {
         predicted = sphere_distance(gravity, real(0), estimate.position_S, beam_S);
-        slope = real(0);
     }
     Vec3 const normal = up - slope * Vec3{up.z, real(0), -up.x};
     real const cosine = maximum(-dot(beam_S, normal), real(0.1));
@@ -324,7 +366,8 @@ MCR_FN Verdict use_range(Estimate& estimate, NavigationMemory& memory, Navigatio
     real const pointing = slant * slant * sine2 / (cosine * cosine) * memory.plane[packed(6, 4, 4)];
     real const scale = real(1) / cosine;
     Scalar const s{normal.x * scale, normal.z * scale, real(0), real(0), real(0), real(0),
-                   range.distance - predicted + scale * map_height, noise, ground * ground + factor * factor + pointing};
+                   range.distance - predicted + scale * map_height, noise,
+                   ground * ground + rough * scale * scale + factor * factor + pointing};
 
     // gate
     real const spread = innovation_variance(memory, s);
@@ -401,16 +444,6 @@ MCR_FN bool use_fix(Estimate& estimate, NavigationMemory& memory, Navigation con
     update(estimate, memory, along, variance, real(0), accepted);
     update(estimate, memory, side, variance, real(0), accepted);
     return accepted & (fix.false_match == 1);
-}
-
-/// One-sigma uncertainty along a direction in the plane: of position (offset 0) or velocity (offset 2).
-MCR_FN real plane_sigma(NavigationMemory const& memory, Vec3 const& direction, int offset) {
-    real const xx = memory.plane[packed(6, offset, offset)];
-    real const xz = memory.plane[packed(6, offset, offset + 1)];
-    real const zz = memory.plane[packed(6, offset + 1, offset + 1)];
-    real const variance = direction.x * direction.x * xx + real(2) * direction.x * direction.z * xz +
-                          direction.z * direction.z * zz;
-    return square_root(maximum(variance, real(0)));
 }
 
 }  // namespace mcr

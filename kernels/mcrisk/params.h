@@ -11,6 +11,7 @@
 #include "navigation.h"
 #include "propulsion.h"
 #include "rcs.h"
+#include "relief.h"
 #include "terrain.h"
 #include "touchdown.h"
 #include "vehicle.h"
@@ -86,6 +87,7 @@ struct Params {
     Simulation simulation;       ///< Numerical settings.
     Arrival arrival;             ///< internal. State at the start of a run.
     Scatter scatter;             ///< internal. Dispersions.
+    Relief relief;               ///< internal. Elevation model.
 };
 
 }  // namespace mcr

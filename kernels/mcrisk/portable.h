@@ -8,6 +8,7 @@
 #define MCR_FN __device__ __forceinline__
 #define MCR_MEMBER __device__ __forceinline__
 #define MCR_UNROLL(count) MCR_PRAGMA(unroll count)
+#define MCR_UNROLL_LANES(count) MCR_PRAGMA(unroll 1)
 #elif defined(__clang__) && defined(__x86_64__)
 // regcall hands structs over member by member; the usual convention packs them into pairs of floats, which no lane loop
 // takes
@@ -26,6 +27,11 @@
 #define MCR_UNROLL(count) MCR_PRAGMA(GCC unroll count)  // g++ ignores `#pragma unroll`, and then vectorises nothing
 #else
 #error "mcrisk kernels: expected g++, clang++, nvcc or NVRTC"
+#endif
+
+/// For long loops: unrolled where lanes are packed, which an inner loop would prevent, and kept as they are on a GPU.
+#if !defined(MCR_UNROLL_LANES)
+#define MCR_UNROLL_LANES(count) MCR_UNROLL(count)
 #endif
 
 /// From here on `object` lies in the thread's own memory of a GPU. Without this the compiler takes every load and every

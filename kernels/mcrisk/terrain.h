@@ -20,6 +20,7 @@ struct Terrain {
     real slope;           ///< [rad] >= 0, default 0 deg. Slope under the lander.
     real slope_azimuth;   ///< [rad] default 0 deg. Direction of descent of the slope, from downrange to the left.
     real roughness;       ///< [m] >= 0, default 20 mm. One-sigma height of the ground under a foot about that slope.
+    real map_shift_cross; ///< [m] default 0 m. The same to the left, of an elevation model.
 };
 
 /// Height of the ground over the sphere through the site, and its slope downrange.

@@ -15,7 +15,8 @@ MCR_FN Record invalid_record() {
 }
 
 /// Record of a run that has ended or run out of time.
-MCR_FN Record report(Params const& params, Run const& run, State const& state, Body const& body, Draws const& draws) {
+MCR_FN Record report(Params const& params, Surface const& surface, Run const& run, State const& state, Body const& body,
+                     Draws const& draws) {
     Truth const& truth = state.truth;
     Events const& events = state.events;
     World const& world = run.world;
@@ -26,7 +27,8 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, B
     // ground under the lander: local vertical tilted by the slope toward its azimuth
     Bearings const b = bearings_of(world.gravity, gear.cg_height, truth.position_S, truth.velocity_S);
     Vec3 const up_S = unit(from_centre(world.gravity, truth.position_S));
-    Slope const slope = slope_of(world, up_S, b.forward);
+    Pad const pad = pad_at(surface, world.terrain, world.gravity, truth.position_S);
+    Slope const slope = slope_of(pad, up_S, b.forward);
     Vec3 const normal_S = slope.normal_S;
     real const descent_rate = -dot(truth.velocity_S, normal_S);
     Vec3 const along_ground_S = truth.velocity_S + descent_rate * normal_S;
@@ -69,7 +71,7 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, B
     bool const airborne = state.guidance.phase < Phase::approach;
     Outcome outcome = Outcome::success;
     outcome = miss > limits.target_radius ? Outcome::off_target : outcome;
-    outcome = any(world.terrain.slope > limits.slope, rest_tilt > limits.rest_tilt, strikes) ? Outcome::hazard_strike : outcome;
+    outcome = any(pad.slope > limits.slope, rest_tilt > limits.rest_tilt, strikes) ? Outcome::hazard_strike : outcome;
     outcome = topples ? Outcome::tip_over : outcome;
     bool const hard = any(descent_rate > limits.descent_rate, horizontal_speed > limits.horizontal_speed, tilt > limits.tilt,
                           tilt_rate > limits.tilt_rate, spent);
@@ -121,7 +123,7 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, B
     r.altitude_error = height_error;
     r.velocity_error = norm(drift_S);
     r.position_error = level_error;
-    r.slope = world.terrain.slope;
+    r.slope = pad.slope;
     r.leg_stroke = stroke;
     r.stability_margin = margin;
     r.rest_tilt = rest_tilt;

@@ -38,15 +38,15 @@ MCR_FN bool is_finite(State const& state) {
                is_finite(state.imu.angle_rest), is_finite(state.imu.velocity_rest));
 }
 
-/// One tick of watching; sets `ended` at contact. `relief` may be false only where the run's ground has none.
-MCR_FN void watch(Params const& params, Run const& run, State& state, int tick, bool relief) {
+/// One tick of watching; sets `ended` at contact. `shape`: that of the run's ground, or one that is more.
+MCR_FN void watch(Params const& params, Surface const& surface, Run const& run, State& state, int tick, Shape shape) {
     Truth& truth = state.truth;
     Events& events = state.events;
     World const& world = run.world;
     GuidanceMemory const& guidance = state.guidance;
     real const feet = world.touchdown.cg_height;
     real const before = truth.clearance;
-    real const now = ground_clearance(world.terrain, world.gravity, truth.position_S, relief) - feet;
+    real const now = surface_clearance(surface, world.terrain, world.gravity, truth.position_S, shape) - feet;
     real const believed = sphere_height(world.gravity.radius, state.estimate.position_S) - params.world.touchdown.cg_height;
     real const speed = norm(truth.velocity_S);
     truth.clearance = now;

@@ -28,6 +28,7 @@ __all__ = [
     "Piece",
     "Summed",
     "announce",
+    "check_heights",
     "check_name",
     "choose",
     "gpu_obstacle",
@@ -41,11 +42,12 @@ CONNECTIONS = 32  # kernels side by side on a GPU; the driver's default, 8, make
 
 @dataclass(frozen=True)
 class Piece:
-    """Runs first, ..., first + count - 1 of one case, whose Params these are."""
+    """Runs first, ..., first + count - 1 of one case, whose Params and heights of an elevation model these are."""
 
     params: bytes
     first: int
     count: int
+    heights: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,11 @@ class AbstractBackend(ABC):
     batch: ClassVar[int]  # most runs of one call: half a minute of work
 
     @abstractmethod
-    def run(self, params: bytes, seed: int, first: int, count: int) -> Records:
-        """The records of runs first, ..., first + count - 1: `(count,)` of `schema.record_dtype(real)`."""
+    def run(self, params: bytes, seed: int, first: int, count: int, heights: bytes = b"") -> Records:
+        """The records of runs first, ..., first + count - 1: `(count,)` of `schema.record_dtype(real)`.
+
+        heights: of the elevation model that the Params tell of, float32 as `ground.of` packs them; empty without one.
+        """
 
     def sums(self, pieces: Sequence[Piece], seed: int, keep: Keep) -> list[Summed]:
         """Each piece flown and summed; of its records those of losses, all or none are kept."""
@@ -78,7 +83,7 @@ class AbstractBackend(ABC):
 
         found = []
         for piece in pieces:
-            records = self.run(piece.params, seed, piece.first, piece.count)
+            records = self.run(piece.params, seed, piece.first, piece.count, piece.heights)
             tally, landed = sums_of(records, piece.first)
             found.append(Summed(tally, landed, kept(records, landed, piece.first, keep)))
         return found
@@ -102,6 +107,20 @@ def kept(records: Records, landed: NDArray[np.uint8], first: int, keep: Keep) ->
     both = np.empty(len(chosen), [("run", "<u8"), ("record", records.dtype)])
     both["run"], both["record"] = chosen.astype(np.uint64) + np.uint64(first), records[chosen]
     return both
+
+
+def check_heights(params: bytes, heights: bytes, real: int = 4) -> None:
+    """Refuse heights that are not those the Params tell of: the kernel would read beyond them."""
+    from mcrisk.schema import load_schema
+
+    schema = load_schema()
+    expected, place = schema.params_bytes(real), schema.slots["relief.count"].offset_bytes(real)
+    told = int.from_bytes(params[place : place + 4], "little", signed=True) if len(params) == expected else 0
+    if heights and len(heights) != 4 * told:
+        text = f"{told} heights of an elevation model"
+        raise InfrastructureError("heights", text, f"{len(heights) / 4:g}", "take them from the same campaign")
+    if told > 0 and not heights and len(params) == expected:
+        raise InfrastructureError("heights", f"the {told} of an elevation model", "none", "take those of the campaign")
 
 
 def choose(name: str = "auto") -> AbstractBackend:

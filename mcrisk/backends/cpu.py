@@ -16,7 +16,7 @@ from mcrisk import native
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.schema import load_schema
 
-from . import AbstractBackend
+from . import AbstractBackend, check_heights
 from .build import real_bytes
 
 if TYPE_CHECKING:
@@ -67,20 +67,23 @@ class CpuBackend(AbstractBackend):
                     f"{name} of CPU library {self.variant}", f"{expected} bytes", f"{actual}", native.REMEDY
                 )
 
-    def run(self, params: bytes, seed: int, first: int, count: int) -> NDArray[np.void]:
-        return self._descend(self._library.mcr_descend, params, seed, first, count)
+    def run(self, params: bytes, seed: int, first: int, count: int, heights: bytes = b"") -> NDArray[np.void]:
+        return self._descend(self._library.mcr_descend, params, heights, seed, first, count)
 
-    def run_scalar(self, params: bytes, seed: int, first: int, count: int) -> NDArray[np.void]:
+    def run_scalar(self, params: bytes, seed: int, first: int, count: int, heights: bytes = b"") -> NDArray[np.void]:
         """The same records, one run at a time: the slow twin of `run`."""
-        return self._descend(self._library.mcr_descend_scalar, params, seed, first, count)
+        return self._descend(self._library.mcr_descend_scalar, params, heights, seed, first, count)
 
-    def replay(self, params: bytes, seed: int, run: int) -> NDArray[np.void]:
+    def replay(self, params: bytes, seed: int, run: int, heights: bytes = b"") -> NDArray[np.void]:
         """One run sampled at every tick: `(ticks,)` of `schema.sample_dtype(real)`."""
+        check_heights(params, heights, self.real)
         self._check(params)
         capacity = 1 << 13
         while True:
             samples = np.zeros(capacity, self._sample)
-            ticks = self._library.mcr_replay(params, _word(seed), _word(run), capacity, samples.ctypes.data)
+            ticks = self._library.mcr_replay(
+                params, heights or None, _word(seed), _word(run), capacity, samples.ctypes.data
+            )
             if ticks < capacity:
                 return samples[:ticks].copy()
             capacity = 4 * max(capacity, ticks)
@@ -97,10 +100,12 @@ class CpuBackend(AbstractBackend):
         self._library.mcr_touch_down(params, given.ctypes.data, len(given), landings.ctypes.data)
         return landings
 
-    def count(self, params: bytes, seed: int, first: int, count: int) -> tuple[NDArray[np.void], int]:
+    def count(
+        self, params: bytes, seed: int, first: int, count: int, heights: bytes = b""
+    ) -> tuple[NDArray[np.void], int]:
         """The records of `run`, and the flop they took; of the variant `counting`."""
         self._library.mcr_flop_done()
-        records = self.run(params, seed, first, count)
+        records = self.run(params, seed, first, count, heights)
         return records, self._library.mcr_flop_done()
 
     def multiply_add(self, visits: int) -> int:
@@ -118,12 +123,13 @@ class CpuBackend(AbstractBackend):
         return f"{self.build}, {'double' if self.real == 8 else 'float'}, {cores()} cores{slow}"
 
     def _descend(
-        self, function: ctypes._NamedFuncPointer, params: bytes, seed: int, first: int, count: int
+        self, function: ctypes._NamedFuncPointer, params: bytes, heights: bytes, seed: int, first: int, count: int
     ) -> NDArray[np.void]:
         self._check(params)
+        check_heights(params, heights, self.real)
         records = np.zeros(count, self._record)
         _word(first + count)
-        function(params, _word(seed), _word(first), count, records.ctypes.data)
+        function(params, heights or None, _word(seed), _word(first), count, records.ctypes.data)
         return records
 
     def _check(self, params: bytes) -> None:
@@ -257,8 +263,9 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         size.argtypes, size.restype = (), ctypes.c_int32
     library.mcr_build.argtypes, library.mcr_build.restype = (), ctypes.c_char_p
     for name in ("mcr_descend", "mcr_descend_scalar"):
-        getattr(library, name).argtypes, getattr(library, name).restype = (pointer, word, word, word, pointer), None
-    library.mcr_replay.argtypes = (pointer, word, word, ctypes.c_int64, pointer)
+        function = getattr(library, name)
+        function.argtypes, function.restype = (pointer, pointer, word, word, word, pointer), None
+    library.mcr_replay.argtypes = (pointer, pointer, word, word, ctypes.c_int64, pointer)
     library.mcr_replay.restype = ctypes.c_int64
     library.mcr_touch_down.argtypes = (pointer, pointer, ctypes.c_int64, pointer)
     library.mcr_touch_down.restype = None

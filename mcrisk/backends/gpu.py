@@ -18,7 +18,7 @@ import importlib.util
 import itertools
 import threading
 import traceback
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,7 +32,7 @@ from mcrisk.schema import load_schema
 from mcrisk.sums import PLAN, SUMS, bars, most_occupied, plan, tally_of
 from mcrisk.tally import Tally, merge
 
-from . import CONNECTIONS, AbstractBackend, Piece, Summed, kept, nvrtc, prepare_driver
+from . import CONNECTIONS, AbstractBackend, Piece, Summed, check_heights, kept, nvrtc, prepare_driver
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +45,7 @@ THREADS = 128  # per block: several blocks share one multiprocessor at 100 to 20
 LAUNCH_RUNS = 1 << 20  # [run] most in one launch: enough that the last partial wave costs little
 WATCHED_LAUNCH_RUNS = 1 << 14  # [run] the same on a GPU that also drives a display and kills long kernels
 LAUNCH_RUNS_MIN = 1 << 10  # [run] below this, memory is too short to be useful
+HEIGHTS_KEPT = 8  # elevation models on the device, of a few megabytes each
 LAUNCHES = CONNECTIONS  # under way at most, for each thread that flies
 SMALL_RUNS = 1 << 13  # [run] of cases that share a grid, where there are more of them than launches
 CASES_BYTES = 32_000  # [byte] of several Params as arguments of a kernel: 32 764 since CUDA 12.1
@@ -144,6 +145,7 @@ class Launch:
     flying: Sequence[Flying]
     stream: Any
     columns: Any
+    grounds: Sequence[Any]  # elevation models
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,7 @@ class GpuBackend(AbstractBackend):
         self._cases = cases(self._params_bytes)
         self._driver: int = self._cupy.cuda.runtime.driverGetVersion()
         self._lock, self._traffic = threading.Lock(), Traffic()
+        self._heights: OrderedDict[bytes, Any] = OrderedDict()  # elevation models on the device
         self._lost = ""  # why this process can use the device no more
         try:
             with self._device:
@@ -236,9 +239,10 @@ class GpuBackend(AbstractBackend):
             f"{usage.registers} registers, {spills} bytes of spills"
         )
 
-    def run(self, params: bytes, seed: int, first: int, count: int) -> NDArray[np.void]:
+    def run(self, params: bytes, seed: int, first: int, count: int, heights: bytes = b"") -> NDArray[np.void]:
         """Records of runs first .. first + count - 1, in order: (count,) of the schema's record type."""
-        parts = [one.records for one in self._fly([Piece(params, first, count)], seed, sums=False, rows=True)]
+        piece = Piece(params, first, count, heights)
+        parts = [one.records for one in self._fly([piece], seed, sums=False, rows=True)]
         return np.concatenate([part for part in parts if part is not None] or [np.empty(0, self._record)])
 
     def sums(self, pieces: Sequence[Piece], seed: int, keep: Keep) -> list[Summed]:
@@ -322,6 +326,7 @@ class GpuBackend(AbstractBackend):
             if len(one.params) != self._params_bytes:
                 expected, got = f"{self._params_bytes} bytes (real of 4)", str(len(one.params))
                 raise InfrastructureError("Params", expected, got, "pack the mission again")
+            check_heights(one.params, one.heights)
             if not (0 <= seed < 1 << 64 and 0 <= one.first <= (1 << 64) - one.count):
                 raise MistakeError("seed and run numbers", "0 .. 2^64 - 1", f"{seed} and {one.first}")
 
@@ -395,7 +400,7 @@ class GpuBackend(AbstractBackend):
 
         try:
             with stream:
-                self._descend(pieces, parts, seed, columns)
+                grounds = self._descend(pieces, parts, seed, columns, stream)
                 place, words_of = 0, plan().view(f"V{PLAN.itemsize}")  # one element: cupy passes it by value
                 for part, table, block, bins, counts in flying:
                     count = part.count
@@ -413,7 +418,7 @@ class GpuBackend(AbstractBackend):
             with contextlib.suppress(Exception):
                 stream.synchronize()  # its memory is in use until then
             raise
-        return Launch(flying, stream, columns)
+        return Launch(flying, stream, columns, grounds)
 
     def _allocate(self, parts: Sequence[Part], sums: bool, rows: bool, found: list[list[Any]]) -> None:
         """Device memory: the columns of all parts; then of each its rows, block, bins and counts."""
@@ -429,21 +434,45 @@ class GpuBackend(AbstractBackend):
             else:
                 own += [None] * 3
 
-    def _descend(self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, columns: Any) -> None:
-        """Let the device fly: one case alone, whose Params are then constants of the code, or several in one grid."""
+    def _descend(
+        self, pieces: Sequence[Piece], parts: Sequence[Part], seed: int, columns: Any, stream: Any
+    ) -> list[Any]:
+        """Let the device fly: one case alone, whose Params are then constants of the code, or several in one grid.
+
+        What it gives back is the memory of elevation models in use.
+        """
+        grounds = [self._on_device(one, stream) if (one := pieces[part.piece].heights) else None for part in parts]
         counts = np.array([part.count for part in parts], np.uint32)
         blocks, given = -(-int(counts.max()) // THREADS), (np.uint64(seed), np.uint32(counts.sum()), columns)
         if len(parts) == 1:
-            params = np.frombuffer(pieces[parts[0].piece].params, f"V{self._params_bytes}")
-            number, *rest = given
-            self._kernels["descend"]((blocks,), (THREADS,), (params, number, np.uint64(parts[0].first), *rest))
-            return
+            piece = pieces[parts[0].piece]
+            params, number, *rest = np.frombuffer(piece.params, f"V{self._params_bytes}"), *given
+            heights = np.uint64(0) if grounds[0] is None else grounds[0]
+            arguments = (params, heights, number, np.uint64(parts[0].first), *rest)
+            self._kernels["descend"]((blocks,), (THREADS,), arguments)
+            return grounds
         cases = np.zeros(1, self._cases)
         for k, part in enumerate(parts):
             cases["params"][0, k] = np.frombuffer(pieces[part.piece].params, np.uint32)
             cases["first"][0, k] = part.first
+            if (ground := grounds[k]) is not None:
+                cases["heights"][0, k] = ground.data.ptr
         cases["stop"][0, : len(parts)] = np.cumsum(counts)
         self._several_cases()((blocks, len(parts)), (THREADS,), (cases.view(f"V{self._cases.itemsize}"), *given))
+        return grounds
+
+    def _on_device(self, heights: bytes, stream: Any) -> Any:
+        """The heights of an elevation model in device memory, copied there once. A launch keeps what it reads."""
+        with self._lock:
+            if heights not in self._heights:
+                array = self._cupy.empty(len(heights) // 4, np.uint32)
+                array.set(np.frombuffer(heights, np.uint32), stream)
+                stream.synchronize()  # other streams read it, too
+                self._heights[heights] = array
+                if len(self._heights) > HEIGHTS_KEPT:
+                    self._heights.popitem(last=False)
+            self._heights.move_to_end(heights)
+            return self._heights[heights]
 
     def _several(self) -> int:
         """Cases of one grid, at most."""
@@ -493,8 +522,11 @@ class GpuBackend(AbstractBackend):
 
 def cases(params_bytes: int) -> np.dtype[np.void]:
     """`Cases` of descend.cu: as many as the arguments of a kernel hold."""
-    most = CASES_BYTES // (params_bytes + 16)
-    words = [("params", "<u4", (most, params_bytes // 4)), ("first", "<u8", most), ("stop", "<u4", most)]
+    most = CASES_BYTES // (params_bytes + 24)
+    words = [
+        ("params", "<u4", (most, params_bytes // 4)), ("heights", "<u8", most), ("first", "<u8", most),
+        ("stop", "<u4", most),
+    ]  # fmt: skip
     return np.dtype(words, align=True)
 
 

@@ -58,6 +58,11 @@ class Array:
         """What may be filled."""
         return self
 
+    @property
+    def ptr(self) -> int:
+        """Its address."""
+        return self.words.ctypes.data
+
     def __del__(self) -> None:
         if self.held:
             self.owner.freed(self)
@@ -71,6 +76,12 @@ class Array:
         self.owner.events.append("copy")
         assert out.shape == self.words.shape and out.dtype == self.words.dtype
         out[...] = self.words
+
+    def set(self, given: np.ndarray[Any, Any], stream: Stream) -> None:
+        """Copy from the host, in its turn."""
+        assert given.shape == self.words.shape and given.dtype == self.words.dtype
+        self.owner.events.append("set")
+        stream.todo.append(Work(lambda: self.words.__setitem__(slice(None), given), [self.memory]))
 
     def memset_async(self, value: int, size: int, stream: Stream) -> None:
         """Fill the first bytes."""
@@ -237,8 +248,8 @@ class FakeCupy(types.ModuleType):
             assert kernels is not None
             self.check()
             self.events.append(name)
-            if name == "descend" and len(arguments) == 5:
-                first, count = int(arguments[2]), int(arguments[3])
+            if name == "descend" and len(arguments) == 6:
+                first, count = int(arguments[3]), int(arguments[4])
                 self.launches.append(count)
                 if self.failing is not None and first <= self.failing < first + count:
                     self.lost = self.sticky
@@ -265,16 +276,26 @@ class CpuKernels:
         """As `PtxModule.launch`."""
         getattr(self, "several" if len(arguments) == 4 and name == "descend" else name)(*arguments)
 
-    def descend(self, params: bytes, seed: bytes, first: bytes, count: bytes, columns: bytes) -> None:
-        self.columns(columns, number(count))[:] = self.flown(params, number(seed), number(first), number(count))
+    def descend(self, params: bytes, heights: bytes, seed: bytes, first: bytes, count: bytes, columns: bytes) -> None:
+        ground = self.heights(params, number(heights))
+        flown = self.flown(params, number(seed), number(first), number(count), ground)
+        self.columns(columns, number(count))[:] = flown
+
+    def heights(self, params: bytes, place: int) -> bytes:
+        """The elevation model at an address, as many heights as the Params tell of."""
+        count = load_schema().slots["relief.count"].offset_bytes(4)
+        words = int.from_bytes(params[count : count + 4], "little") if place else 0
+        return memory(place.to_bytes(8, "little"), np.uint8, 4 * words).tobytes()
 
     def several(self, cases: bytes, seed: bytes, count: bytes, columns: bytes) -> None:
         """Each case that has runs."""
-        params, firsts, stops = np.frombuffer(cases, self.cases)[0]
+        params, grounds, firsts, stops = np.frombuffer(cases, self.cases)[0]
         starts, whole = (0, *stops[:-1]), self.columns(columns, number(count))
-        for params_, first, start, stop in zip(params, firsts, starts, stops, strict=True):
+        for params_, place, first, start, stop in zip(params, grounds, firsts, starts, stops, strict=True):
             if start < stop:
-                whole[:, start:stop] = self.flown(params_.tobytes(), number(seed), int(first), int(stop - start))
+                own, count = params_.tobytes(), int(stop - start)
+                ground = self.heights(own, int(place))
+                whole[:, start:stop] = self.flown(own, number(seed), int(first), count, ground)
 
     def flown(self, *given: Any) -> np.ndarray[Any, Any]:
         return self.cpu.run(*given).view(np.uint32).reshape(-1, self.words).T

@@ -43,7 +43,14 @@ def kernel_seconds(backend: gpu.GpuBackend, params: bytes, count: int, descend: 
     with backend._device:
         columns = cupy.empty(count * words, np.uint32)
         stream = cupy.cuda.Stream(non_blocking=True)
-        given = (np.frombuffer(params, f"V{len(params)}"), np.uint64(SEED), np.uint64(0), np.uint32(count), columns)
+        given = (
+            np.frombuffer(params, f"V{len(params)}"),
+            np.uint64(0),
+            np.uint64(SEED),
+            np.uint64(0),
+            np.uint32(count),
+            columns,
+        )
         with stream:
             for _ in range(REPEATS):
                 begun, ended = cupy.cuda.Event(), cupy.cuda.Event()

@@ -1,4 +1,5 @@
-/// `shim PARAMS SEED FIRST COUNT RECORDS`: kernels/descend.cu on the host. PARAMS holds the Params bytes; the records
+/// `shim PARAMS SEED FIRST COUNT RECORDS`: kernels/descend.cu on the host. PARAMS holds the Params bytes, and the heights of
+/// an elevation model if there is one; the records
 /// are written to RECORDS as the GPU backend reads them. `shim PLAN RECORDS SUMS`: the sums of those records, the counts
 /// of the occupied bins, the bins and the landing bits. Memory is allocated to the byte, for the address sanitizer.
 #include "shim.h"
@@ -60,16 +61,19 @@ int main(int count_of_arguments, char** arguments) {
     if (count_of_arguments == 4) return sum(arguments[1], arguments[2], arguments[3]);
     if (count_of_arguments != 6) return 2;
     mcr::Params params;
-    std::FILE* input = std::fopen(arguments[1], "rb");
-    if (!input || std::fread(&params, sizeof params, 1, input) != 1 || std::fgetc(input) != EOF) return 3;
-    std::fclose(input);
+    std::vector<char> const given = read(arguments[1]);
+    if (given.size() < sizeof params || (given.size() - sizeof params) % sizeof(float) != 0) return 3;
+    std::memcpy(&params, given.data(), sizeof params);
+    std::vector<float> heights((given.size() - sizeof params) / sizeof(float));
+    if (!heights.empty()) std::memcpy(heights.data(), given.data() + sizeof params, heights.size() * sizeof(float));
+    float const* const ground = heights.empty() ? nullptr : heights.data();
     unsigned long long const seed = std::strtoull(arguments[2], nullptr, 10);
     unsigned long long const first = std::strtoull(arguments[3], nullptr, 10);
     unsigned const count = static_cast<unsigned>(std::strtoul(arguments[4], nullptr, 10));
     unsigned const words = sizeof(mcr::Record) / 4;
 
     std::vector<unsigned> columns(std::size_t(words) * count), rows(columns.size());
-    launch(descend, (count + 31) / 32, 32, params, seed, first, count, columns.data());
+    launch(descend, (count + 31) / 32, 32, params, ground, seed, first, count, columns.data());
     launch(gather, (count * words + 31) / 32, 32, static_cast<unsigned const*>(columns.data()), count, count, rows.data());
 
     std::FILE* output = std::fopen(arguments[5], "wb");

@@ -55,12 +55,13 @@ class Workshop:
         """kernels/descend.cpp by one compiler for one instruction set; `scalar`: one run at a time."""
         path = ondemand.made(variant, command, self.folder)
         function = getattr(ctypes.CDLL(str(path)), "mcr_descend_scalar" if scalar else "mcr_descend")
-        function.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p)
+        word, place = ctypes.c_uint64, ctypes.c_void_p
+        function.argtypes = (place, place, word, word, word, place)
         function.restype = None
 
-        def fly(params: bytes, seed: int, first: int, count: int) -> Records:
+        def fly(params: bytes, seed: int, first: int, count: int, heights: bytes = b"") -> Records:
             records = np.zeros(count, self.record)
-            function(params, seed, first, count, records.ctypes.data)
+            function(params, heights or None, seed, first, count, records.ctypes.data)
             return records
 
         return fly
@@ -99,8 +100,8 @@ class Workshop:
         program = self.shim_program(command, options)
         given, written = self.folder / f"params-{os.getpid()}", self.folder / f"records-{os.getpid()}"
 
-        def fly(params: bytes, seed: int, first: int, count: int) -> Records:
-            given.write_bytes(params)
+        def fly(params: bytes, seed: int, first: int, count: int, heights: bytes = b"") -> Records:
+            given.write_bytes(params + heights)
             words = [str(program), str(given), str(seed), str(first), str(count), str(written)]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             assert done.returncode == 0 and not done.stderr, done.stderr
@@ -114,12 +115,13 @@ class Workshop:
         """The PTX that NVRTC makes of kernels/descend.cu, statement by statement on the CPU."""
         module = self.ptx_module(self.ptx_text(architecture), optimise)
 
-        def fly(params: bytes, seed: int, first: int, count: int) -> Records:
+        def fly(params: bytes, seed: int, first: int, count: int, heights: bytes = b"") -> Records:
             words = self.record.itemsize // 4
             columns, rows = (np.zeros(count * words, np.uint32) for _ in range(2))
             place, of_rows = (array.ctypes.data.to_bytes(8, "little") for array in (columns, rows))
-            runs = count.to_bytes(4, "little")
-            arguments = [params, seed.to_bytes(8, "little"), first.to_bytes(8, "little"), runs, place]
+            runs, ground = count.to_bytes(4, "little"), np.frombuffer(heights, np.uint8)
+            of_ground = (ground.ctypes.data if heights else 0).to_bytes(8, "little")
+            arguments = [params, of_ground, seed.to_bytes(8, "little"), first.to_bytes(8, "little"), runs, place]
             module.launch("descend", -(-count // 32), 32, arguments)
             module.launch("gather", -(-count * words // 32), 32, [place, runs, runs, of_rows])
             return rows.view(self.record)
@@ -134,6 +136,8 @@ class Workshop:
             cases, words = np.zeros(1, gpu.cases(len(pieces[0].params))), self.record.itemsize // 4
             for k, piece in enumerate(pieces):
                 cases["params"][0, k], cases["first"][0, k] = np.frombuffer(piece.params, np.uint32), piece.first
+                if piece.heights:
+                    cases["heights"][0, k] = np.frombuffer(piece.heights, np.uint8).ctypes.data
             counts = [piece.count for piece in pieces]
             cases["stop"][0, : len(counts)] = stops = np.cumsum(counts)
             columns, runs = np.zeros(sum(counts) * words, np.uint32), sum(counts).to_bytes(4, "little")

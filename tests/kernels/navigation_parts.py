@@ -13,6 +13,7 @@ UPPER_CROSS = np.triu_indices(3)
 
 # The parts every test is made of; what a test does not state is off.
 PARTS = f"""
+static Relief const no_model{{}};  // the ground is a formula
 struct Channels {{ real plane[21]; real cross[6]; }};
 MCR_FN Gravity moon(real gm) {{
     return Gravity{{gm, real(1738e3), 0, 0, 0, 0, 60000, real({RADIUS}), {{0, 1, 0}}, {{0, 0, 1}}}};

@@ -24,7 +24,9 @@ def use_range(probe):
     Estimate estimate = estimate_of(position_S, Vec3{0, 0, 0}, identity());
     NavigationMemory memory = memory_of(channels);
     Verdict const verdict =
-        use_range(estimate, memory, navigation, altimeter, level(), gravity, Range{1, distance}, 0, false);
+        use_range(estimate, memory, navigation, altimeter, Surface{no_model, nullptr},
+                  level(), gravity, Range{1, distance}, 0, Shape::sphere,
+                  false);
     real const height = sphere_height(gravity.radius, estimate.position_S);
     real const predicted = sphere_distance(gravity, 0, estimate.position_S, beam_B);
     """
@@ -124,8 +126,9 @@ def test_a_mapped_slope_ties_range_to_the_position_along_the_track(probe):
     NavigationMemory memory = memory_of(channels);
     Navigation navigation = navigation_of(GatePolicy::dem_aware, 5);
     navigation.map_sigma = 0;
-    Verdict const verdict = use_range(estimate, memory, navigation, altimeter_of(down, real(0.1), 0), map, gravity,
-                                      Range{1, 3000 + error}, 0, true);
+    Verdict const verdict = use_range(estimate, memory, navigation, altimeter_of(down, real(0.1), 0),
+                                      Surface{no_model, nullptr},
+                                      map, gravity, Range{1, 3000 + error}, 0, Shape::formula, true);
     """
     fix = probe(
         "navigation.h", ["verdict.used", "estimate.position_S"], "Channels channels, real error", preamble=PARTS,
@@ -176,7 +179,9 @@ def use_speeds(probe):
     NavigationMemory memory = memory_of(channels);
     Draws const draws = make_draws(31, static_cast<uint64>(run));
     for (int look = 0; look < looks; ++look) {
-        BeamSpeeds speeds = measure_speeds(velocimeter, working(), 100, velocity_S, q_BS, draws, look);
+        BeamSpeeds speeds = measure_speeds(velocimeter, Surface{no_model, nullptr},
+                                           level(), Gravity{}, working(), 100, Vec3{0, 0, 100}, velocity_S,
+                                           q_BS, draws, look, Shape::sphere);
         for (int beam = 0; beam < 3; ++beam) speeds.valid[beam] &= beams >> beam;
         use_speeds(estimate, memory, navigation, velocimeter, speeds);
     }

@@ -8,6 +8,7 @@ RADIUS = 1737.4e3  # [m] IAU mean radius
 FALSE_ALARM = 1e-3  # [] probability that a statistical test of this file fails for another seed
 
 DEVICE = f"""
+static Relief const no_model{{}};  // the ground is a formula
 MCR_FN Gravity moon() {{
     return Gravity{{real(4.9e12), real(1738e3), 0, 0, 0, 0, 1, real({RADIUS}), {{0, 1, 0}}, {{0, 0, 1}}}};
 }}
@@ -25,8 +26,9 @@ ARGUMENTS = (
 )
 PREPARE = """
 Altimeter const altimeter = altimeter_of(health, albedo, noise, fraction, bias, scale, dropout);
-Range const range = measure_range(altimeter, level(), moon(), working(), -1, position_S, q_BS,
-                                  make_draws(9, static_cast<uint64>(run)), tick, false);
+Range const range = measure_range(altimeter, Surface{no_model, nullptr},
+                                  level(), moon(), working(), -1, position_S, q_BS,
+                                  make_draws(9, static_cast<uint64>(run)), tick, Shape::sphere);
 """
 
 

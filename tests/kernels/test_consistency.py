@@ -78,11 +78,16 @@ MCR_FN Looks brake(Imu const& imu, Channels const& channels, Vec3 const& positio
         if (tick % covariance_ticks == 0)
             step_covariance(memory, navigation, imu, world.gravity, estimate, force_S, increments.angle_B, tick);
         if (tick % 2 == 0) {
-            Range const range = measure_range(world.altimeter, world.terrain, world.gravity, working(), -1,
-                                              truth.position_S, truth.q_BS, draws, tick, false);
-            use_range(estimate, memory, navigation, nominal, level(), world.gravity, range, 0, false);
-            BeamSpeeds const speeds = measure_speeds(world.velocimeter, working(), truth.clearance, truth.velocity_S,
-                                                     truth.q_BS, draws, tick);
+            Range const range = measure_range(world.altimeter, Surface{no_model, nullptr},
+                                              world.terrain, world.gravity, working(), -1,
+                                              truth.position_S, truth.q_BS, draws, tick, Shape::sphere);
+            use_range(estimate, memory, navigation, nominal, Surface{no_model, nullptr},
+                      level(), world.gravity, range, 0,
+                      Shape::sphere, false);
+            BeamSpeeds const speeds = measure_speeds(world.velocimeter, Surface{no_model, nullptr},
+                                                     world.terrain, world.gravity,
+                                                     working(), truth.clearance, truth.position_S, truth.velocity_S,
+                                                     truth.q_BS, draws, tick, Shape::sphere);
             use_speeds(estimate, memory, navigation, world.velocimeter, speeds);
         }
         if (tick % 10 == 0) {

@@ -23,6 +23,7 @@ MASS, SHARE, JUMP = 900.0, 0.25, 0.1
 
 # 2 kN at full throttle on 900 kg, four engines of 100 N at 0.8 m, jets of 20 N m, 100 kg m^2; no gravity, noise or lag.
 RIG = """
+static Relief const no_model{};  // the ground is a formula
 struct Rig { Params params; Run run; State state; };
 MCR_FN Rig rig_of(int number, int begins, real flow, real azimuth, real duty, real torque_time) {
     Rig rig{};
@@ -137,10 +138,11 @@ def rig(probe):
     Draws const draws = make_draws(5, 6);
     Vec3 const here{0, 0, 1000};
     World const& world = rig.run.world;
-    Range const range = measure_range(world.altimeter, world.terrain, world.gravity, state.failing, 777, here,
-                                      identity(), draws, ticks, false);
-    BeamSpeeds const speeds = measure_speeds(world.velocimeter, state.failing, 1000, Vec3{0, 0, -10}, identity(), draws,
-                                             ticks);
+    Range const range = measure_range(world.altimeter, Surface{no_model, nullptr}, world.terrain, world.gravity,
+                                      state.failing, 777, here, identity(), draws, ticks, Shape::sphere);
+    BeamSpeeds const speeds = measure_speeds(world.velocimeter, Surface{no_model, nullptr}, world.terrain,
+                                             world.gravity, state.failing, 1000, here, Vec3{0, 0, -10}, identity(),
+                                             draws, ticks, Shape::sphere);
     Fix const fix = measure_fix(world.camera, state.failing, 1000, 0, 0, draws, ticks);
     """
     function = probe(

@@ -44,8 +44,9 @@ MCR_FN Flight fly(GatePolicy policy, real gate_sigma, int run) {
         real const distance = ground_distance(terrain, gravity, position_S, Vec3{0, 0, -1}) +
                               10 * normals(draws, Stream::altimeter, tick).a;
         if (tick == 590) flight.before = estimate.position_S.z + (mapped ? real(0) : real(3000)) - position_S.z;
-        Verdict const verdict = use_range(estimate, memory, navigation, altimeter, mapped ? map : level(), gravity,
-                                          Range{1, distance}, 0, mapped);
+        Verdict const verdict = use_range(estimate, memory, navigation, altimeter, Surface{no_model, nullptr},
+                                          mapped ? map : level(), gravity, Range{1, distance}, 0, Shape::formula,
+                                          mapped);
         flight.rejected += verdict.used == -1;
         flight.accepted_after += (verdict.used == 1) & (tick > 610);
     }

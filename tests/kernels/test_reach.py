@@ -6,6 +6,7 @@ import pytest
 RADIUS = 1737400.0  # [m] of the Moon at the site
 
 ALTIMETER = f"""
+static Relief const no_model{{}};  // the ground is a formula
 MCR_FN Altimeter device(real health, Vec3 beam_B) {{
     Altimeter a{{}};
     a.range_max = 5000;
@@ -31,7 +32,8 @@ MCR_FN Gravity moon() {{
     return g;
 }}
 """
-VELOCIMETER = "MCR_FN Velocimeter device() { return Velocimeter{1, 2000, 200, real(0.39), 0, 0, 0, 2}; }"
+VELOCIMETER = "static Relief const no_model{};\n"
+VELOCIMETER += "MCR_FN Velocimeter device() { return Velocimeter{1, 2000, 200, real(0.39), 0, 0, 0, 2}; }"
 CAMERA = "MCR_FN Camera device() { return Camera{1, 15000, 100, real(0.01), 5, 30, 0, 1000, 10}; }"
 
 
@@ -46,14 +48,15 @@ def test_altimeter_out_of_reach_has_no_valid_sample(probe, step, rim):
     angle = random.uniform(-1.4, 1.4, count)
     beam = np.stack([np.sin(angle), np.zeros(count), -np.cos(angle)], axis=1)
     valid, reached = probe(
-        "altimeter.h", ["range.valid", "in_reach(altimeter, terrain, clearance)"],
+        "altimeter.h", ["range.valid", "in_reach(altimeter, no_model, terrain, clearance)"],
         "Vec3 place, Vec3 moved, Vec3 beam, real health, real step, real rim, int run", preamble=ALTIMETER,
         prepare="""
         Altimeter const altimeter = device(health, beam);
         Terrain const terrain = ground(step, rim);
         real const clearance = ground_clearance(terrain, moon(), place, true) - 1;
-        Range const range = measure_range(altimeter, terrain, moon(), working(), -1, moved, identity(),
-                                          make_draws(3, static_cast<uint64>(run)), 0, true);
+        Range const range = measure_range(altimeter, Surface{no_model, nullptr},
+                                          terrain, moon(), working(), -1, moved, identity(),
+                                          make_draws(3, static_cast<uint64>(run)), 0, Shape::formula);
         """,
     )(place, moved, beam, random.uniform(0.01, 3, count), step, rim, np.arange(count))  # fmt: skip
 
@@ -69,8 +72,10 @@ def test_velocimeter_out_of_reach_has_no_valid_beam(probe):
     valid, reached = probe(
         "velocimeter.h", ["speeds.valid[0]", "in_reach(device(), clearance)"], "real clearance", preamble=VELOCIMETER,
         prepare="""
-        BeamSpeeds const speeds = measure_speeds(device(), working(), clearance, Vec3{0, 0, -10}, identity(),
-                                                 make_draws(1, 2), 3);
+        BeamSpeeds const speeds = measure_speeds(device(), Surface{no_model, nullptr},
+                                                 Terrain{}, Gravity{}, working(), clearance,
+                                                 Vec3{0, 0, clearance}, Vec3{0, 0, -10}, identity(),
+                                                 make_draws(1, 2), 3, Shape::sphere);
         """,
     )(clearance)  # fmt: skip
 

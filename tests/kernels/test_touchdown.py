@@ -57,8 +57,9 @@ MCR_FN Record judged(Vec3 velocity_S, Vec3 axis_S, real rate, real slope, real a
     state.truth.q_BS = from_axes(cross(y_S, axis_S), y_S, axis_S);
     Draws const draws = make_draws(5, run);
     Touch touch;
-    touch_down(params, one, state, draws, touch);
-    return report(params, one, state, touch.body, draws);
+    Surface const surface{{params.relief, nullptr}};
+    touch_down(params, surface, one, state, draws, touch);
+    return report(params, surface, one, state, touch.body, draws);
 }}
 """
 )

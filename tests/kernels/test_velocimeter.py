@@ -8,6 +8,7 @@ CANT = np.radians(22.5)  # of the beams off the -z body axis
 FALSE_ALARM = 1e-3  # [] probability that a statistical test of this file fails for another seed
 
 DEVICE = """
+static Relief const no_model{};  // the ground is a formula
 /// Works below 2 km and 200 m/s, beams 22.5 deg off the axis.
 MCR_FN Velocimeter device(real noise, real scale, real dropout) {
     return Velocimeter{1, 2000, 200, real(0.39269908), noise, scale, dropout, 2};
@@ -20,8 +21,10 @@ PREPARE = """
 Velocimeter const velocimeter = device(noise, scale, dropout);
 Failing failing = working();
 failing.beams_lost = 3 * dead;
-BeamSpeeds const speeds = measure_speeds(velocimeter, failing, clearance, velocity_S, q_BS,
-                                         make_draws(13, static_cast<uint64>(run)), tick);
+BeamSpeeds const speeds = measure_speeds(velocimeter, Surface{no_model, nullptr},
+                                         Terrain{}, Gravity{}, failing, clearance,
+                                         Vec3{0, 0, clearance}, velocity_S, q_BS,
+                                         make_draws(13, static_cast<uint64>(run)), tick, Shape::sphere);
 Vec3 const beams[3] = {beam_direction(velocimeter, 0), beam_direction(velocimeter, 1), beam_direction(velocimeter, 2)};
 real const directions[9] = {beams[0].x, beams[0].y, beams[0].z, beams[1].x, beams[1].y,
                             beams[1].z, beams[2].x, beams[2].y, beams[2].z};

@@ -40,7 +40,7 @@ MCR_FN Flags hover(real height, int ticks, int phase, int mode, int seen, int si
     for (int tick = 0; tick < ticks; ++tick) {
         state.events.altimeter_seen = seen;
         if (silent == 0) state.events.altimeter_silent = state.events.velocimeter_silent = 0;
-        watch(params, run, state, tick, false);
+        watch(params, Surface{params.relief, nullptr}, run, state, tick, Shape::sphere);
         if (state.events.cause != 0 && flags.first_tick < 0) flags = Flags{real_of(state.events.cause), real_of(tick)};
     }
     return flags;

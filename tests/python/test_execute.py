@@ -41,7 +41,7 @@ class MadeUp(AbstractBackend):
         self.lock = threading.Lock()
         self.failing = failing
 
-    def run(self, params, seed, first, count):
+    def run(self, params, seed, first, count, heights=b""):
         if self.failing is not None and first <= self.failing < first + count:
             raise InfrastructureError("the device is gone")
         with self.lock:
@@ -94,7 +94,7 @@ def test_two_campaigns_at_once_may_share_a_backend():
     begun, ended = threading.Event(), threading.Event()
 
     class Shared(MadeUp):
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             if params == b"\x01":
                 begun.set()
                 ended.wait(10)
@@ -165,7 +165,7 @@ def test_of_a_bundle_that_fails_each_case_is_flown_alone():
     tried = []
 
     class OneBad(MadeUp):
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             if params[0] == 13 and first <= 5 < first + count:
                 tried.append(count)
                 raise InfrastructureError("the device is gone")
@@ -189,7 +189,7 @@ def test_a_worker_that_always_loses_its_device_is_given_up(monkeypatch):
     monkeypatch.setattr("mcrisk.threads.Threads.restart", lambda self, worker: not restarts.append(worker))
 
     class Lost(MadeUp):
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             raise LostDeviceError("the device was lost")
 
     with pytest.raises(InfrastructureError, match=r"no worker of this machine can be used: .*: the device was lost"):
@@ -206,7 +206,7 @@ def test_a_worker_that_cannot_be_begun_anew_is_not_said_to_be(monkeypatch):
     told = []
 
     class Lost(MadeUp):
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             raise LostDeviceError("the device was lost")
 
     with pytest.raises(InfrastructureError, match=r"no worker of this machine can be used: .*: the device was lost"):
@@ -225,7 +225,7 @@ def test_a_worker_that_flies_between_its_losses_is_never_given_up(monkeypatch):
     lost = []
 
     class Losing(MadeUp):
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             if first % 256 == 0 and (params, first) not in lost:
                 lost.append((params, first))
                 raise LostDeviceError("the device was lost")
@@ -332,7 +332,7 @@ def test_what_a_gpu_would_take_is_foretold_by_its_rate(monkeypatch, gpus):
     class Gpu(MadeUp):
         name = "gpu"
 
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             if not hasattr(own, "lock"):
                 own.lock = locks[next(numbers) % gpus]
             with own.lock:
@@ -411,7 +411,7 @@ def test_memory_that_is_short_is_told_in_words():
     """A MemoryError has no text of its own; one run is told in the singular."""
 
     class Short(MadeUp):
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             raise MemoryError
 
     words = r"^1 run cannot be flown, such as run \d+: not enough memory; what is flown is kept"
@@ -437,7 +437,7 @@ def test_a_run_that_no_worker_can_fly_is_named_and_all_others_are_flown():
 
 def test_a_device_that_always_fails_ends_the_campaign_with_its_own_message():
     class Broken(MadeUp):
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             raise InfrastructureError("the device is gone")
 
     with pytest.raises(InfrastructureError, match=r"cannot be flown.*the device is gone"):
@@ -461,7 +461,7 @@ def test_an_interruption_awaits_what_is_under_way_however_long_and_begins_no_mor
     monkeypatch.setattr("mcrisk.execute.longest", lambda threads: 10.0)
 
     class Slow(MadeUp):
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             time.sleep(0.5)
             return super().run(params, seed, first, count)
 
@@ -510,7 +510,7 @@ def test_a_run_that_cannot_be_flown_does_not_hold_a_precision_up():
     tried = []
 
     class Counting(MadeUp):
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             if first <= 700 < first + count and params[0] == 1:
                 tried.append(count)
                 raise InfrastructureError("the device is gone")
@@ -531,7 +531,7 @@ def test_time_that_the_client_was_stopped_is_not_that_of_its_workers(monkeypatch
     monkeypatch.setattr("mcrisk.execute.time", SimpleNamespace(monotonic=lambda: real() + offset[0]))
 
     class Stopping(MadeUp):
-        def run(self, params, seed, first, count):
+        def run(self, params, seed, first, count, heights=b""):
             if first == 512:
                 offset[0] += 3600.0  # while this batch is under way
                 time.sleep(2.0)

@@ -26,11 +26,12 @@ from mcrisk.tally import tally
 SCHEMA = load_schema()
 RECORD = SCHEMA.record_dtype(4)
 SUCCESS = SCHEMA.enums["Outcome"]["success"]
-PARAMS, OTHER = (bytes([digit]) * SCHEMA.params_bytes(4) for digit in (1, 2))
-FLOWN, BEFORE = "fly_settled(params, seed, number)", "MCR_FN void fly_into("
+COUNT = SCHEMA.slots["relief.count"].offset_bytes(4)
+PARAMS, OTHER = (bytes([digit]) * COUNT + bytes(SCHEMA.params_bytes(4) - COUNT) for digit in (1, 2))
+FLOWN, BEFORE = "fly_settled(params, Surface{params.relief, heights}, seed, number)", "MCR_FN void fly_into("
 MADE_UP = """
 /// A record that tells run number, seed and Params: two of three runs land.
-MCR_FN Record made_up(Params const& params, uint64 seed, uint64 number) {
+MCR_FN Record made_up(Params const& params, float const* heights, uint64 seed, uint64 number) {
     RecordWords words{};
     words.word[0] = number % 3 ? 10 : static_cast<unsigned>(number % 9);
     words.word[1] = static_cast<unsigned>(number % 7);
@@ -39,7 +40,8 @@ MCR_FN Record made_up(Params const& params, uint64 seed, uint64 number) {
         words.word[w] = bits_as<unsigned>(static_cast<float>(static_cast<unsigned>(number) * w) - 700.0f);
     }
     words.word[30] = static_cast<unsigned>(number >> 32) ^ static_cast<unsigned>(seed >> 32);
-    words.word[31] = reinterpret_cast<unsigned const*>(&params)[sizeof params / 4 - 1];
+    words.word[31] = reinterpret_cast<unsigned const*>(&params)[0];
+    if (heights) words.word[31] ^= bits_as<unsigned>(heights[params.relief.count - 1]);
     return bits_as<Record>(words);
 }
 """
@@ -51,7 +53,7 @@ def made_up(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kernels")
     text = (kernel_folder() / "descend.cu").read_text()
     assert text.count(FLOWN) == 1
-    text = text.replace(FLOWN, "made_up(params, seed, number)").replace(BEFORE, MADE_UP + BEFORE, 1)
+    text = text.replace(FLOWN, "made_up(params, heights, seed, number)").replace(BEFORE, MADE_UP + BEFORE, 1)
     (folder / "descend.cu").write_text(text)
     (folder / "mcrisk").symlink_to(kernel_folder() / "mcrisk")
     size, modules = SCHEMA.params_bytes(4), []
@@ -77,7 +79,7 @@ def cupy(monkeypatch, made_up):
     assert fake.early == []  # whatever failed, no memory went to others while a stream still used it
 
 
-def expected(seed: int, first: int, count: int, params: bytes = PARAMS) -> np.ndarray:
+def expected(seed: int, first: int, count: int, params: bytes = PARAMS, heights: bytes = b"") -> np.ndarray:
     """What the made-up descent says of the runs."""
     number = np.arange(count, dtype=np.uint64) + np.uint64(first)
     words = np.zeros((count, RECORD.itemsize // 4), np.uint32)
@@ -87,13 +89,15 @@ def expected(seed: int, first: int, count: int, params: bytes = PARAMS) -> np.nd
     for w in range(4, words.shape[1]):
         words[:, w] = ((low * np.uint32(w)).astype(np.float32) - np.float32(700)).view(np.uint32)
     words[:, 30] = (number >> np.uint64(32)).astype(np.uint32) ^ np.uint32(seed >> 32)
-    words[:, 31] = np.frombuffer(params, np.uint32)[-1]
+    words[:, 31] = np.frombuffer(params, np.uint32)[0]
+    if heights:
+        words[:, 31] ^= np.frombuffer(heights, np.uint32)[-1]
     return words.view(RECORD).reshape(-1)
 
 
-def check(summed, seed: int, first: int, count: int, keep: str, params: bytes = PARAMS) -> None:
+def check(summed, seed: int, first: int, count: int, keep: str, params: bytes = PARAMS, heights: bytes = b"") -> None:
     """A sum is the one of the very records."""
-    records = expected(seed, first, count, params)
+    records = expected(seed, first, count, params, heights)
     landed = np.packbits(records["outcome"] == SUCCESS, bitorder="little")
     wanted = kept(records, landed, first, keep)
 
@@ -407,6 +411,45 @@ def test_a_device_that_fails_at_once_is_told_as_such(cupy):
     cupy.lost = True
     with pytest.raises(InfrastructureError, match="Fake failed: cudaErrorIllegalAddress"):
         gpu.GpuBackend()
+
+
+def modelled(number: int) -> tuple[bytes, bytes]:
+    """Params that tell of an elevation model, and its heights."""
+    heights = (np.arange(50 + number) + 1000 * number).astype(np.float32).tobytes()
+    return PARAMS[:COUNT] + (len(heights) // 4).to_bytes(4, "little") + PARAMS[COUNT + 4 :], heights
+
+
+def test_each_piece_flies_over_its_own_elevation_model(cupy):
+    """Alone and beside others in one grid; heights are copied to the device once, whoever asks for them."""
+    backend = gpu.GpuBackend()
+    grounds = [modelled(number) for number in range(3)] + [(PARAMS, b"")]
+    for places in ([0], [1, 3, 0, 2], [place % 4 for place in range(70)]):
+        pieces = [Piece(grounds[k][0], 100 * n, 40, grounds[k][1]) for n, k in enumerate(places)]
+        for n, (k, summed) in enumerate(zip(places, backend.sums(pieces, 3, "all"), strict=True)):
+            check(summed, 3, 100 * n, 40, "all", *grounds[k])
+
+    assert cupy.events.count("set") == 3
+    assert cupy.grids != []
+
+
+def test_the_device_keeps_the_latest_elevation_models_alone(cupy):
+    """Twenty in turn: each is right, the first comes anew."""
+    backend = gpu.GpuBackend()
+    for number in [*range(20), 0]:
+        params, heights = modelled(number)
+        (summed,) = backend.sums([Piece(params, 0, 40, heights)], 3, "all")
+        check(summed, 3, 0, 40, "all", params, heights)
+
+    assert cupy.events.count("set") == 21
+
+
+def test_heights_of_another_elevation_model_are_refused(cupy):
+    """Too few, too many, none, and some where the Params tell of none."""
+    backend, (params, heights) = gpu.GpuBackend(), modelled(1)
+    for given, wrong in ((params, heights[:-4]), (params, heights + heights), (params, b""), (PARAMS, heights)):
+        with pytest.raises(InfrastructureError, match="elevation model"):
+            backend.run(given, 0, 0, 1, wrong)
+    assert cupy.launches == []
 
 
 def test_a_wrong_block_or_run_number_is_refused(cupy):

@@ -132,7 +132,7 @@ class Device(AbstractBackend):
     name = "gpu"
     batch = 1 << 20
 
-    def run(self, params: bytes, seed: int, first: int, count: int) -> np.ndarray:
+    def run(self, params: bytes, seed: int, first: int, count: int, heights: bytes = b"") -> np.ndarray:
         raise NotImplementedError("results are ready")
 
     def describe(self) -> str:

@@ -70,7 +70,7 @@ def patch():
     CpuBackend.lost = False
     fly = CpuBackend.run
 
-    def run(self, params, seed, first, count):
+    def run(self, params, seed, first, count, heights=b""):
         if path := FAULT.get("flown"):
             handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
             REAL_WRITE(handle, f"{os.getpid()} {first} {count}\n".encode())
@@ -91,7 +91,7 @@ def patch():
                     raise MemoryError("injected") if what == "memory" else ValueError("injected")
         if count > FAULT.get("scarce", count):
             raise MemoryError("injected")
-        return fly(self, params, seed, first, count)
+        return fly(self, params, seed, first, count, heights)
 
     CpuBackend.run = run
 
