@@ -165,6 +165,11 @@ class Field:
         )
 
     @property
+    def is_open(self) -> bool:
+        """Whether a list may be shorter than there is room for: an array whose rest has a default."""
+        return self.default is not None and len(self.shape) == 1 and self.kind == "array"
+
+    @property
     def name(self) -> str:
         return self.path.rpartition(".")[2]
 
@@ -338,7 +343,7 @@ class Schema:
         else:
             value = {"type": ["number", "string"] if found.unit == "" else "string"}
         for length in reversed(found.shape):
-            value = {"type": "array", "items": value, "maxItems": length, "minItems": length}
+            value = {"type": "array", "items": value, "maxItems": length, "minItems": 1 if found.is_open else length}
         if found.shape:
             value = {"anyOf": [value, {"type": "string"}]}  # one text with a shared unit: "0 0 0.9 m"
         text = " ".join(
