@@ -271,13 +271,17 @@ def support_share(mission: Mission) -> float:
     for path, usual in (("legs.reach", 1.0), ("legs.drop", 0.0)):
         beyond = [k for k, one in enumerate(mission.value(path)) if k >= count and one != usual]
         if beyond:
-            raise MistakeError(f"{mission.name}: {path}", f"at most touchdown.legs, {count}", f"{beyond[-1] + 1} of them")
+            raise MistakeError(
+                f"{mission.name}: {path}", f"at most touchdown.legs, {count}", f"{beyond[-1] + 1} of them"
+            )
     directions, reach = _directions(mission), mission.value("legs.reach")[:count]
-    if directions is None and all(one == 1.0 for one in reach):
-        return 0.0
     if directions is None:
         first = float(mission.value("touchdown.leg_azimuth"))
         directions = tuple(first + 2 * math.pi * k / count for k in range(count))
+    around = sorted(one % (2 * math.pi) for one in directions)
+    gaps = [b - a for a, b in itertools.pairwise([*around, around[0] + 2 * math.pi])]
+    if all(one == 1.0 for one in reach) and max(gaps) - min(gaps) < 1e-5:
+        return 0.0
     feet = [(r * math.cos(a), r * math.sin(a)) for r, a in zip(reach, directions, strict=True)]
     least = math.inf
     for (ax, ay), (bx, by) in itertools.permutations(feet, 2):

@@ -63,7 +63,9 @@ def _shaped(
     if not isinstance(raw, (list, tuple)) or len(raw) != shape[0]:
         got = f"{len(raw)} of them" if isinstance(raw, (list, tuple)) else units.shown(raw)
         most = f"up to {shape[0]}" if field.is_open else shape[0]
-        example = " ".join("1" for _ in range(min(shape[0], 4) if field.is_open else shape[0])) + f" {field.unit}".rstrip()
+        example = (
+            " ".join("1" for _ in range(min(shape[0], 4) if field.is_open else shape[0])) + f" {field.unit}".rstrip()
+        )
         raise MistakeError(subject, f'a list of {most} such as "{example}"', got)
     parts: list[Value] = []
     problems = Problems()
