@@ -19,7 +19,7 @@ SLOWEST = 0.5  # [m s^-1] descent rate of the lower edge, which no source bounds
 
 @dataclass(frozen=True)
 class Envelope:
-    """Bounds of a first touch, SI. `corners`: pairs of descent rate and horizontal speed, from the fastest descent on."""
+    """Bounds of a first touch, SI. `corners`: descent rate and horizontal speed, from the fastest descent on."""
 
     name: str
     lander: str

@@ -93,9 +93,10 @@ def show_envelope(found: xarray.Dataset, console: Console) -> None:
         feet = "no foot slides" if worst["caught"] else "feet slide by friction"
         others = [f"{REASONS[k]} {int(n)}" for k, n in enumerate(found["count"].values) if k and n]
         console.print(
-            f"worst: {WHY[worst['reason']]}: {worst['descent_rate']:.3g} m/s down, "
-            f"{worst['horizontal_speed']:.3g} m/s across at {told['heading']:.0f} deg from downhill, slope {told['slope']:.3g} deg, tilt {told['tilt']:.3g} deg, "
-            f"yaw {told['yaw']:.0f} deg, {feet}; {worst['standing']:.0%} of this corner's headings and yaws stand"
+            f"worst: {WHY[worst['reason']]}: {worst['descent_rate']:.3g} m/s down, {worst['horizontal_speed']:.3g} m/s "
+            f"across at {told['heading']:.0f} deg from downhill, slope {told['slope']:.3g} deg, "
+            f"tilt {told['tilt']:.3g} deg, yaw {told['yaw']:.0f} deg, {feet}; "
+            f"{worst['standing']:.0%} of this corner's headings and yaws stand"
         )
         console.print(f"lost: {', '.join(others)}")
     table = table_of(
