@@ -16,6 +16,7 @@ After the unit come the tags, then one description:
     > n, >= n, < n, <= n, a .. b   range in SI, `..` inclusive
     unit vector                    normalised when packed
     default TEXT                   the value when a mission does not state it, written as a mission would
+                                   (of an array also of what a shorter list leaves out)
     designed                       filled by the nominal design unless the mission states it
     placed                         computed from orbit, mass and site; cannot be stated
     internal                       has no path for users
