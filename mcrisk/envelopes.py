@@ -1,7 +1,7 @@
 """Published envelopes of touchdown: what the legs of landers were designed for, or tested to.
 
-Confidence: O official, R recalled from the report named. What a source does not bound is not flown: tilt and rate are
-zero then.
+Confidence: O official, R recalled and not checked against the report named. What a source does not bound is not flown:
+tilt and rate are zero then.
 """
 
 from __future__ import annotations

@@ -96,8 +96,8 @@ MCR_FN Record report(Params const& params, Run const& run, State const& state, B
     residual = (outcome == Outcome::propellant_depletion) ? Cause::propellant_budget : residual;
     residual = (((outcome == Outcome::tip_over) & (lean_ground > real(0.5) * lean)) | (outcome == Outcome::hazard_strike))
                    ? Cause::terrain_site : residual;
-    bool const unfelt = followed & ((body.unfelt == 1) | (restless & (body.called < 0)));
-    residual = unfelt ? Cause::touch_sensor : residual;
+    bool const unfelt = any(state.failing.touch_missed == 1, body.unfelt == 1, restless & (body.called < 0));
+    residual = (followed & unfelt) ? Cause::touch_sensor : residual;
     Cause cause = events.cause != 0 ? static_cast<Cause>(events.cause) : residual;
     bool const silent = (cause == Cause::altimeter_late) & (events.altimeter_seen == 0);
     cause = silent ? Cause::altimeter_never : cause;
