@@ -339,7 +339,7 @@ MCR_BLOCK watch_grid_tile(Tile& tile, Params const& params, Surface const& surfa
 constexpr Part settled_words = MCR_PART(Body, settled);
 constexpr Part body_words{0, Columns<Body>::words};
 constexpr Part pressed_words{static_cast<int>(offsetof(Body, force_G) / 4), 6};  // force and torque
-constexpr Part signals_words = MCR_PART(Body, signals);
+constexpr Part signals_words{static_cast<int>(offsetof(Body, signals) / 4), 2};  // and feet pressed
 constexpr Part worst_words{static_cast<int>(offsetof(Body, stroke) / 4), 3};  // stroke, load, crushed
 constexpr Part exhausted_words = MCR_PART(Body, exhausted);
 constexpr Part foot_words{static_cast<int>(offsetof(Foot, stroke) / 4), 3};  // stroke and anchor

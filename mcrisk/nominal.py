@@ -32,6 +32,7 @@ LEAST_THRUST = (
     0.7  # [] of the weight at ignition: in orbit nothing is to be held up, and what burns is not to be carried later
 )
 NEEDED_SHARE = 0.6  # [] of the gate's height by which the altimeter is counted on
+UNSTATED = -6.28  # [rad] directions of legs below are not stated
 REFERENCE_SHARE = 0.45  # [] of the excess thrust that the approach reference uses
 
 
@@ -83,6 +84,7 @@ def design(mission: Mission) -> Mission:
     plant = plant_of(mission)
     _check_thrust(mission, plant)
     _design_body(mission, plant, draft)
+    support = support_share(mission)
     reference = _design_reference(mission, plant, draft)
     _design_gate(reference, draft)
     _check_orbit(draft.mission)
@@ -92,7 +94,8 @@ def design(mission: Mission) -> Mission:
     draft.settle("guidance.brake_time_max", 1.25 * braking.duration)
     gate_range = float(draft.mission.value("guidance.gate_range"))
     draft.settle("guidance.ignition_range", braking.distance + gate_range)
-    return draft.mission.filled(_placed(draft.mission) | dict(ground.of(draft.mission).values))
+    legs = {"legs.stated": int(_directions(mission) is not None), "legs.support": support}
+    return draft.mission.filled(_placed(draft.mission) | legs | dict(ground.of(draft.mission).values))
 
 
 class Draft:
@@ -244,6 +247,58 @@ def _design_body(mission: Mission, plant: Plant, draft: Draft) -> None:
     mass = plant.mass_landing
     force = draft.settle("touchdown.crush_force", mass * plant.gravity + 0.5 * mass * speed**2 / (0.6 * stroke))
     draft.settle("touchdown.leg_stiffness", force / mission.value("touchdown.legs") / (0.05 * stroke))
+
+
+def _directions(mission: Mission) -> tuple[float, ...] | None:
+    """The stated directions of the legs [rad]; None for an even ring."""
+    count = int(mission.value("touchdown.legs"))
+    every = mission.value("legs.direction")
+    stated = [one > UNSTATED for one in every]
+    if not any(stated):
+        return None
+    if stated != [k < count for k in range(len(stated))]:
+        raise MistakeError(
+            f"{mission.name}: legs.direction", f"as many as touchdown.legs, {count}", f"{sum(stated)} of them"
+        )
+    return tuple(every[:count])
+
+
+def support_share(mission: Mission) -> float:
+    """Least distance from the axis to an edge of the polygon of the feet, over touchdown.foot_radius.
+
+    An even ring has 0: its distance is cos(pi / n), in the kernels. Raises ImpossibleDesign where the axis is outside.
+    """
+    count = int(mission.value("touchdown.legs"))
+    for path, usual in (("legs.reach", 1.0), ("legs.drop", 0.0)):
+        beyond = [k for k, one in enumerate(mission.value(path)) if k >= count and one != usual]
+        if beyond:
+            raise MistakeError(
+                f"{mission.name}: {path}", f"at most touchdown.legs, {count}", f"{beyond[-1] + 1} of them"
+            )
+    directions, reach = _directions(mission), mission.value("legs.reach")[:count]
+    if directions is None:
+        first = float(mission.value("touchdown.leg_azimuth"))
+        directions = tuple(first + 2 * math.pi * k / count for k in range(count))
+    around = sorted(one % (2 * math.pi) for one in directions)
+    gaps = [b - a for a, b in itertools.pairwise([*around, around[0] + 2 * math.pi])]
+    if all(one == 1.0 for one in reach) and max(gaps) - min(gaps) < 1e-5:
+        return 0.0
+    feet = [(r * math.cos(a), r * math.sin(a)) for r, a in zip(reach, directions, strict=True)]
+    least = math.inf
+    for (ax, ay), (bx, by) in itertools.permutations(feet, 2):
+        length = math.hypot(bx - ax, by - ay)
+        if length < 1e-9:
+            raise ImpossibleDesign(f"{mission.name}: legs: two feet stand in one place")
+        out = ((by - ay) / length, (ax - bx) / length)  # to the right of the way from a to b
+        offset = ax * out[0] + ay * out[1]
+        if all(x * out[0] + y * out[1] <= offset + 1e-9 for x, y in feet):
+            least = min(least, offset)
+    if least <= 0:
+        raise ImpossibleDesign(
+            f"{mission.name}: legs: the thrust axis is outside the polygon of the feet",
+            remedy="other legs.direction or legs.reach",
+        )
+    return six_digits(least)
 
 
 @dataclass(frozen=True)

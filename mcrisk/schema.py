@@ -16,6 +16,7 @@ After the unit come the tags, then one description:
     > n, >= n, < n, <= n, a .. b   range in SI, `..` inclusive
     unit vector                    normalised when packed
     default TEXT                   the value when a mission does not state it, written as a mission would
+                                   (of an array also of what a shorter list leaves out)
     designed                       filled by the nominal design unless the mission states it
     placed                         computed from orbit, mass and site; cannot be stated
     internal                       has no path for users
@@ -163,6 +164,11 @@ class Field:
             if self.labels[-1:] in [(names,) for names in VECTORS.values()] and len(self.shape) == 1
             else "array"
         )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a list may be shorter than there is room for: an array whose rest has a default."""
+        return self.default is not None and len(self.shape) == 1 and self.kind == "array"
 
     @property
     def name(self) -> str:
@@ -338,7 +344,7 @@ class Schema:
         else:
             value = {"type": ["number", "string"] if found.unit == "" else "string"}
         for length in reversed(found.shape):
-            value = {"type": "array", "items": value, "maxItems": length, "minItems": length}
+            value = {"type": "array", "items": value, "maxItems": length, "minItems": 1 if found.is_open else length}
         if found.shape:
             value = {"anyOf": [value, {"type": "string"}]}  # one text with a shared unit: "0 0 0.9 m"
         text = " ".join(

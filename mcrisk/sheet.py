@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mcrisk import units
-from mcrisk.touchdown import RESULTS
+from mcrisk.envelopes import ENVELOPES
+from mcrisk.touchdown import REASONS, RESULTS, worst_of
 
 if TYPE_CHECKING:
     import xarray
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
     from mcrisk.mission import Mission
 
-__all__ = ["show_design", "show_speed", "show_stability", "table_of"]
+__all__ = ["show_design", "show_envelope", "show_envelopes", "show_speed", "show_stability", "table_of"]
 
 DIGITS = 4  # of a designed value
-MARKS = {"stands": ".", "leg_exhausted": "L", "body_struck": "B", "tips": "T"}
+MARKS = {"stands": ".", "leg_exhausted": "L", "body_struck": "B", "never_rests": "N", "tips": "T"}
+WHY = {
+    "leans": "it leans more than limits.rest_tilt", "leg_exhausted": "a leg has no stroke left",
+    "body_struck": "the body strikes the ground", "never_rests": "it never comes to rest", "tips": "it falls over",
+}  # fmt: skip
 
 
 def show_design(name: str, designed: Mission, console: Console) -> None:
@@ -62,6 +67,49 @@ def show_stability(found: xarray.Dataset, console: Console) -> None:
             row = layer.sel(horizontal_speed=speed).values
             table.add_row(f"{rate:g} m/s", f"{speed:g} m/s", *(MARKS[RESULTS[one]] for one in row))
         table.add_row()
+    console.print(table)
+
+
+def show_envelopes(console: Console) -> None:
+    """List the published envelopes."""
+    table = table_of("envelope", "lander", "bounds", "source")
+    for one in ENVELOPES.values():
+        table.add_row(one.name, one.lander, one.told, f"{one.source}, {one.confidence}")
+    console.print(table)
+
+
+def show_envelope(found: xarray.Dataset, console: Console) -> None:
+    """Tell what became of a lander on an envelope (`touchdown.envelope`): share, worst corner, a row for each speed."""
+    facts = found.attrs
+    bounds = ENVELOPES[facts["envelope"]].told if facts["envelope"] in ENVELOPES else ""
+    console.print(f"{facts['lander']} ({facts['source']}, {facts['confidence']}): {bounds}")
+    stood, flown = int(found["count"].sel(reason="stands")), facts["flown"]
+    console.print(
+        f"{facts['mission']} stands after {stood} of {flown} touchdowns on its corners and edges ({stood / flown:.1%})"
+    )
+    worst = worst_of(found)
+    if worst is not None:
+        told = {name: math.degrees(worst[name]) for name in ("slope", "tilt", "heading", "yaw", "rest_tilt")}
+        feet = "no foot slides" if worst["caught"] else "feet slide by friction"
+        others = [f"{REASONS[k]} {int(n)}" for k, n in enumerate(found["count"].values) if k and n]
+        console.print(
+            f"worst: {WHY[worst['reason']]}: {worst['descent_rate']:.3g} m/s down, {worst['horizontal_speed']:.3g} m/s "
+            f"across at {told['heading']:.0f} deg from downhill, slope {told['slope']:.3g} deg, "
+            f"tilt {told['tilt']:.3g} deg, yaw {told['yaw']:.0f} deg, {feet}; "
+            f"{worst['standing']:.0%} of this corner's headings and yaws stand"
+        )
+        console.print(f"lost: {', '.join(others)}")
+    table = table_of(
+        ">descent rate", ">horizontal speed", *(f">{math.degrees(one):g} deg" for one in found["slope"].values)
+    )
+    for place in range(found.sizes["speed"]):
+        row = found.isel(speed=place)
+        shares = row["standing"].mean("attitude").values
+        names = [REASONS[one] for one in row["result"].max("attitude").values]
+        cells = [
+            f"{share:.0%}{'' if name == 'stands' else f' {name}'}" for share, name in zip(shares, names, strict=True)
+        ]
+        table.add_row(f"{float(row['descent_rate']):.3g} m/s", f"{float(row['horizontal_speed']):.3g} m/s", *cells)
     console.print(table)
 
 

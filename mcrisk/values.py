@@ -31,7 +31,8 @@ class SI:
 def read_value(field: Field, raw: object, subject: str, enums: Mapping[str, Enumeration]) -> Value:
     """The SI value of a field from what a file, a command line or a program states for it, checked against its range.
 
-    Vectors and arrays are lists, or one text with one unit at its end: `[0, 0, -1]`, `"0 0 0.9 m"`.
+    Vectors and arrays are lists, or one text with one unit at its end: `[0, 0, -1]`, `"0 0 0.9 m"`. An array that has a
+    default may be stated shorter: the rest keeps it.
     """
     value = _shaped(field, raw, subject, enums, field.shape, field.labels)
     if field.unit_vector:
@@ -57,10 +58,15 @@ def _shaped(
         raw = split_list(raw, math.prod(shape))
         if len(shape) == 2 and len(raw) == math.prod(shape):
             raw = [raw[start : start + shape[1]] for start in range(0, len(raw), shape[1])]
+    if isinstance(raw, (list, tuple)) and field.is_open and 0 < len(raw) < shape[0]:
+        raw = [*raw, *_default_list(field)[len(raw) :]]
     if not isinstance(raw, (list, tuple)) or len(raw) != shape[0]:
         got = f"{len(raw)} of them" if isinstance(raw, (list, tuple)) else units.shown(raw)
-        example = " ".join("1" for _ in range(shape[0])) + f" {field.unit}".rstrip()
-        raise MistakeError(subject, f'a list of {shape[0]} such as "{example}"', got)
+        most = f"up to {shape[0]}" if field.is_open else shape[0]
+        example = (
+            " ".join("1" for _ in range(min(shape[0], 4) if field.is_open else shape[0])) + f" {field.unit}".rstrip()
+        )
+        raise MistakeError(subject, f'a list of {most} such as "{example}"', got)
     parts: list[Value] = []
     problems = Problems()
     for one, label in zip(raw, labels[0], strict=True):
@@ -132,6 +138,14 @@ def range_text(field: Field) -> str:
     return " and ".join(parts)
 
 
+def _default_list(field: Field) -> list[Any]:
+    """The scalars of a field's default, in storage order; a bare number is SI."""
+    text = field.default or ""
+    if field.unit not in ("", "tick") and all(NUMBER.fullmatch(word) for word in text.split()):
+        return [SI(float(word)) for word in split_list(text, field.count)]
+    return list(split_list(text, field.count)) if field.shape else [text]
+
+
 @functools.lru_cache(maxsize=4)
 def _default_values(schema_folder: str) -> dict[str, Value]:
     schema = load_schema(schema_folder)
@@ -139,9 +153,7 @@ def _default_values(schema_folder: str) -> dict[str, Value]:
     for path, one in schema.fields.items():
         if one.default is None:
             continue
-        raw: object = one.default
-        if one.unit not in ("", "tick") and all(NUMBER.fullmatch(word) for word in one.default.split()):
-            raw = nested([SI(float(word)) for word in split_list(one.default, one.count)], one.shape)
+        raw = nested(_default_list(one), one.shape) if one.shape else _default_list(one)[0]
         values[path] = read_value(one, raw, f"{one.file}:{one.line}: {path}", schema.enums)
     return values
 

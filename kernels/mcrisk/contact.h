@@ -1,8 +1,8 @@
 #pragma once
 /// The touchdown leg by leg: a rigid body on crushable legs, in steps of 1 ms from the first touch until it rests or has fallen.
 /// Modelled: each leg elastic and damped up to its crush force (two stages, irreversible stroke, then elastic again), a foot
-/// that sticks, slides (Coulomb) or is caught, a plane slope with a height of its own under each foot, touch signals and engine
-/// cut-off with tail-off, the lowest fixed part of the body against the ground.
+/// that sticks, slides (Coulomb) or is caught, a plane slope with a height of its own under each foot, touch signals leg by leg and
+/// engine cut-off with tail-off, the lowest fixed part of the body against the ground.
 /// Not modelled: bending and secondary struts, the load that friction puts along a strut, sinking, attitude jets and guidance
 /// after the first touch (thrust stays as it was until the cut), the Moon's turn and curvature.
 /// Sources: legs as elastic-plastic struts: Walton & Durling 1965, NASA TN D-2860; Rogers 1972, NASA TN D-6850 (Apollo);
@@ -21,7 +21,6 @@ constexpr real rest_speed = real(0.03);           ///< [m s^-1] a slower lander 
 constexpr real calm_speed = real(0.001);          ///< [m s^-1] nor is that a rise.
 constexpr real fallen_cosine = real(0.5);         ///< [] cosine of 60 deg from the vertical: fallen over.
 constexpr real touch_force = real(20);            ///< [N] on a foot that a touch sensor feels.
-constexpr int  legs_most = 12;                    ///< [] legs a lander can have.
 
 /// How a touchdown stands.
 enum class Settled : int {
@@ -29,6 +28,7 @@ enum class Settled : int {
     rests = 1,            ///< At rest on its legs.
     fallen = 2,           ///< Fallen over.
     spared = 3,           ///< Not simulated.
+    restless = 4,         ///< On its legs, and still on the move 20 s after the first touch.
 };
 
 /// What does not change during one touchdown. Frame G: z along the normal of the slope, x down it.
@@ -56,7 +56,6 @@ struct Stance {
     real ring_thrust;
     real main_decay;      // [] per step after it
     real ring_decay;
-    Flag felt;            // 1 if the touch sensors work
     int  cut_rule;        // a Cutoff
     int  cut_legs;        // [] touch signals that cut the engines
     real cut_shock;       // [m s^-2] acceleration that does
@@ -75,6 +74,8 @@ struct Body {
     real main_thrust;     // [N]
     real ring_thrust;
     int  signals;         // touch signals of this step
+    int  pressed;         // feet of this step that a sensor at work would feel
+    Flag unfelt;          // 1 once these would have called for a cut that the signals did not
     int  called;          // [ms] when a cut was called for; -1: not yet
     int  still;           // [ms] slow without a break
     real early;           // [m^2 s^-2] greatest square of the speed in the first half of them
@@ -95,6 +96,7 @@ struct Foot {
     real outward_x;       // [] direction of the leg from the axis
     real outward_y;
     real ground;          // [m] height of the ground under it, less the error of its length
+    Flag felt;            // 1 if its touch sensor works
     real stroke;          // [m]
     real anchor_x;        // [m] where it sticks
     real anchor_y;
@@ -125,7 +127,7 @@ MCR_FN bool is_landing(Params const& params, State const& state) {
 
 /// Constants of a touchdown. `tank`: fraction of the propellant left, `mass` of it all.
 MCR_FN Stance stance_of(World const& world, Guidance const& guidance, Slope const& slope, real mass, real tank, real gravity,
-                        bool caught, Flag felt, real main_thrust, real ring_thrust) {
+                        bool caught, real main_thrust, real ring_thrust) {
     Touchdown const& gear = world.touchdown;
     MassProperties const body = mass_properties(world.vehicle, tank);
     real const legs = real_of(gear.legs);
@@ -156,7 +158,6 @@ MCR_FN Stance stance_of(World const& world, Guidance const& guidance, Slope cons
     s.ring_thrust = ring_thrust;
     s.main_decay = exponential(-contact_step / maximum(world.propulsion.main.tail_off, real(1e-3)));
     s.ring_decay = exponential(-contact_step / maximum(world.propulsion.cluster.lag, real(1e-3)));
-    s.felt = felt;
     s.cut_rule = static_cast<int>(guidance.cutoff);
     s.cut_legs = select(guidance.cutoff == Cutoff::legs, guidance.cutoff_legs, 1);
     s.cut_shock = guidance.cutoff_shock;
@@ -165,17 +166,18 @@ MCR_FN Stance stance_of(World const& world, Guidance const& guidance, Slope cons
     return s;
 }
 
-/// Leg `number` before its first touch.
-MCR_FN Foot foot_of(World const& world, Stance const& stance, Normal4 const& n, int number) {
+/// Leg `number` before its first touch. `felt`: whether its touch sensor works.
+MCR_FN Foot foot_of(World const& world, Legs const& legs, Stance const& stance, Normal4 const& n, int number, Flag felt) {
     Touchdown const& gear = world.touchdown;
-    real const angle = gear.leg_azimuth + real(6.28318530717959) * real_of(number) / real_of(gear.legs);
-    SineCosine const turn = sine_cosine(angle);
+    SineCosine const turn = sine_cosine(leg_direction(gear, legs, number));
+    real const radius = gear.foot_radius * legs.reach[number];
     Foot foot;
-    foot.foot_B = Vec3{fused(gear.foot_radius, turn.cosine, -stance.cg_B.x), fused(gear.foot_radius, turn.sine, -stance.cg_B.y),
-                       -gear.cg_height};
+    foot.foot_B = Vec3{fused(radius, turn.cosine, -stance.cg_B.x), fused(radius, turn.sine, -stance.cg_B.y),
+                       -gear.cg_height - legs.drop[number]};
     foot.outward_x = turn.cosine;
     foot.outward_y = turn.sine;
     foot.ground = gear.leg_length_error * n.a + world.terrain.roughness * n.b;
+    foot.felt = felt;
     foot.stroke = real(0);
     foot.anchor_x = real(0);
     foot.anchor_y = real(0);
@@ -203,6 +205,8 @@ MCR_FN Body body_of(Stance const& stance, Vec3 const& velocity_G, Quat const& q_
     body.main_thrust = stance.main_thrust;
     body.ring_thrust = stance.ring_thrust;
     body.signals = 0;
+    body.pressed = 0;
+    body.unfelt = 0;
     bool const off = (stance.main_thrust + stance.ring_thrust) <= real(0);
     body.called = select(off, 0, -1);
     body.still = 0;
@@ -262,7 +266,9 @@ MCR_FN void press(Stance const& stance, Body& body, Foot& foot) {
     Vec3 const force_B = rotate(body.q_BG, force_G);
     body.force_G = body.force_G + force_G;
     body.torque_B = body.torque_B + cross(arm_B, force_B);
-    body.signals = body.signals + select((normal > touch_force) & (stance.felt == 1), 1, 0);
+    int const presses = select(normal > touch_force, 1, 0);
+    body.pressed = body.pressed + presses;
+    body.signals = body.signals + select(foot.felt == 1, presses, 0);
     body.stroke = maximum(body.stroke, foot.stroke);
     body.load = maximum(body.load, dot(force_G, strut_G));
     body.crushed = fused(crush, crushed, body.crushed);
@@ -288,6 +294,8 @@ MCR_FN void move(Stance const& stance, Body& body) {
     bool const by_legs = (stance.cut_rule != static_cast<int>(Cutoff::shock)) & (body.signals >= stance.cut_legs);
     bool const by_shock = (stance.cut_rule == static_cast<int>(Cutoff::shock)) & (felt >= stance.cut_shock);
     bool const by_time = body.time >= stance.cut_backup;
+    bool const due = (stance.cut_rule != static_cast<int>(Cutoff::shock)) & (body.pressed >= stance.cut_legs);
+    body.unfelt = select((body.called < 0) & due & !by_legs, 1, body.unfelt);
     body.called = select((body.called < 0) & (by_legs | by_shock | by_time), body.time, body.called);
     bool const off = (body.called >= 0) & (body.time >= body.called + stance.cut_delay);
     body.main_thrust = select(off, body.main_thrust * stance.main_decay, body.main_thrust);
@@ -316,11 +324,13 @@ MCR_FN void move(Stance const& stance, Body& body) {
     bool const fallen = dot(axis_G, stance.up_G) < fallen_cosine;
     body.time = body.time + 1;
     bool const over = body.time >= contact_steps_max;
-    Settled const verdict = fallen ? Settled::fallen : Settled::rests;
-    body.settled = (fallen | over | rests) ? verdict : body.settled;
+    Settled verdict = over ? Settled::restless : body.settled;
+    verdict = rests ? Settled::rests : verdict;
+    body.settled = fallen ? Settled::fallen : verdict;
     body.force_G = Vec3{real(0), real(0), real(0)};
     body.torque_B = body.force_G;
     body.signals = 0;
+    body.pressed = 0;
 }
 
 /// A touchdown under way.
@@ -347,7 +357,6 @@ MCR_FN void begin_touchdown(Params const& params, Surface const& surface, Run co
     Uniform4 const chance = uniforms(draws, Stream::touchdown, 0u);
     touch.stance = stance_of(world, params.onboard.guidance, slope, mass_of(world, truth), clamp(tank, real(0), real(1)),
                              norm(point_mass(world.gravity, truth.position_S)), chance.a < world.touchdown.foot_caught,
-                             1 - failing.touch_missed,
                              select(wet, main, real(0)), select(wet, ring, real(0)));
     MCR_SETTLE(touch);
     Quat const q_GS = from_axes(slope.downhill_S, slope.level_S, slope.normal_S);
@@ -356,7 +365,10 @@ MCR_FN void begin_touchdown(Params const& params, Surface const& surface, Run co
     int const legs = params.world.touchdown.legs;
     for (int k = 0; k < legs; ++k) {
         MCR_SETTLE(touch);
-        touch.foot[k] = foot_of(world, touch.stance, normals(draws, Stream::touchdown, 1u + static_cast<unsigned>(k)), k);
+        Flag const silent = failing.touch_silent * params.faults.touch_silent_legs[k];
+        Flag const felt = (1 - failing.touch_missed) * (1 - silent);
+        touch.foot[k] = foot_of(world, params.legs, touch.stance, normals(draws, Stream::touchdown, 1u + static_cast<unsigned>(k)),
+                                k, felt);
         rest_on(touch.body, touch.foot[k]);
     }
 }
@@ -397,12 +409,12 @@ MCR_FN void begin_touchdown(Params const& params, FirstTouch const& first, Touch
     real const mass = world.vehicle.mass_dry + world.propulsion.propellant + world.rcs.propellant - used;
     real const level = point_mass(world.gravity, Vec3{real(0), real(0), real(0)}).z;
     touch.stance = stance_of(chosen, params.onboard.guidance, ground, mass, clamp(first.tank, real(0), real(1)), -level,
-                             first.caught > real(0), 1, first.thrust, real(0));
+                             first.caught > real(0), first.thrust, real(0));
     touch.body = body_of(touch.stance, rotate(q_GH, velocity_H), compose(q_BH, conjugate(q_GH)),
                          rotate(q_BH, first.tilt_rate * axis_H));
     int const legs = world.touchdown.legs;
     for (int k = 0; k < legs; ++k) {
-        touch.foot[k] = foot_of(chosen, touch.stance, Normal4{real(0), real(0), real(0), real(0)}, k);
+        touch.foot[k] = foot_of(chosen, params.legs, touch.stance, Normal4{real(0), real(0), real(0), real(0)}, k, 1);
         rest_on(touch.body, touch.foot[k]);
     }
 }

@@ -117,6 +117,7 @@ MCR_FN void fail_sensors(Faults const& faults, Active const& active, Failing& fa
     failing.camera_crossrange = select(matched, faults.camera_false_crossrange, real(0));
     failing.computer_down = select(has(active, Failure::computer_reset), 1, 0);
     failing.touch_missed = select(has(active, Failure::touch_missed), 1, 0);
+    failing.touch_silent = select(has(active, Failure::touch_silent), 1, 0);
     failing.touch_false = select(has(active, Failure::touch_false), 1, failing.touch_false);
     failing.map_height = select(has(active, Failure::wrong_map), faults.wrong_map_height, real(0));
 }

@@ -58,8 +58,9 @@ enum class Failure : int {
     touch_false = 28,
     wrong_mass = 29,
     wrong_map = 30,
+    touch_silent = 31,
 };
-constexpr int faults_count = 31;
+constexpr int faults_count = 32;
 
 /// The catalogue: first the faults in the order of Failure, then their sizes.
 struct Faults {
@@ -94,6 +95,7 @@ struct Faults {
     Fault touch_false;            ///< A false touch signal, latched before it is heeded.
     Fault wrong_mass;             ///< The computer believes a wrong mass from then on.
     Fault wrong_map;              ///< The computer believes a wrong height of the ground.
+    Fault touch_silent;           ///< The touch sensors of some legs stay silent.
     real main_loss_share;         ///< [] 0 .. 1, default 1. Part of the main engine's thrust that is lost; 1 is an engine out.
     real main_loss_flow;          ///< [] 0 .. 1, default 0. Part of the propellant of the lost thrust that flows all the same; 1 is a lost nozzle.
     real cluster_loss_share;      ///< [] 0 .. 1, default 1. Part of the thrust of one cluster engine that is lost.
@@ -126,6 +128,7 @@ struct Faults {
     real touch_false_height;      ///< [m] >= 0, default 40 m. Believed height below which touch signals are heeded.
     real wrong_mass_factor;       ///< [] > 0, default 1.1. Believed mass from then on over that before.
     real wrong_map_height;        ///< [m] default 100 m. Believed less mapped height of the ground.
+    int  touch_silent_legs[12];   ///< [] 0 .. 1, default 1 0 0 0 0 0 0 0 0 0 0 0. 1 for each leg whose sensor stays silent.
 };
 
 /// Fault `number` of the catalogue.
@@ -198,6 +201,7 @@ struct Failing {
     real camera_crossrange;
     Flag computer_down;
     Flag touch_missed;
+    Flag touch_silent;
     Flag touch_false;
     real map_height;              // [m] believed less mapped
 };

@@ -13,7 +13,7 @@ enum class Outcome : int {
     premature_cutoff = 4,      ///< Engines were cut higher above the ground than the landing gear allows.
     hard_landing = 5,          ///< Touched down faster than the limits of the landing gear.
     tip_over = 6,              ///< Touched down within the speed limits and fell over.
-    hazard_strike = 7,         ///< Came down on ground steeper than the lander can stand on.
+    hazard_strike = 7,         ///< Came down on ground steeper than the lander can stand on, or on which it came to no rest.
     off_target = 8,            ///< Landed softly and upright outside the target radius.
     timeout = 9,               ///< Still flying at the time limit.
     success = 10,              ///< Landed softly and upright inside the target radius.

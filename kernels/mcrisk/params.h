@@ -82,6 +82,7 @@ struct Params {
     World world;                 ///< promoted. What is.
     Onboard onboard;             ///< promoted. What the computer was told.
     Faults faults;               ///< Faults: can be swept, not dispersed.
+    Legs legs;                   ///< Places of the legs where they are no even ring: can be swept, not dispersed.
     Limits limits;               ///< What counts as a landing.
     Monitor monitor;             ///< True heights at which speeds are reported and causes are judged.
     Simulation simulation;       ///< Numerical settings.

@@ -35,9 +35,27 @@ struct Touchdown {
     real clearance_radius;   ///< [m] >= 0, default 0.3 m. Radius of that part about the axis.
 };
 
-/// Half-width of the support polygon toward its nearest edge: R cos(pi / n).
-MCR_FN real support_distance(Touchdown const& gear) {
-    return gear.foot_radius * sine_cosine(real(3.14159265358979) / real_of(gear.legs)).cosine;
+constexpr int legs_most = 12;  ///< [] legs a lander can have.
+
+/// Places of the legs where they are no even ring: can be swept, not dispersed. A list may be shorter than there is room for.
+struct Legs {
+    real direction[legs_most];  ///< [rad] -6.2832 .. 6.2832, default -360 deg. Direction of each leg, from body x toward y; all of -360 deg: an even ring from touchdown.leg_azimuth on.
+    real reach[legs_most];      ///< [] > 0, default 1. Distance of each foot from the axis, over touchdown.foot_radius.
+    real drop[legs_most];       ///< [m] -2 .. 2, default 0 m. How much lower each foot stands than the others.
+    int  stated;                ///< internal. 1 if directions are stated.
+    real support;               ///< internal. Half-width of the support polygon toward its nearest edge over the radius; 0: an even ring.
+};
+
+/// Half-width of the support polygon toward its nearest edge: R cos(pi / n) in an even ring.
+MCR_FN real support_distance(Touchdown const& gear, Legs const& legs) {
+    real const even = sine_cosine(real(3.14159265358979) / real_of(gear.legs)).cosine;
+    return gear.foot_radius * select(legs.support > real(0), legs.support, even);
+}
+
+/// Direction of leg `number` [rad].
+MCR_FN real leg_direction(Touchdown const& gear, Legs const& legs, int number) {
+    real const even = gear.leg_azimuth + real(6.28318530717959) * real_of(number) / real_of(gear.legs);
+    return select(legs.stated == 1, legs.direction[number], even);
 }
 
 /// Largest speed toward the caught downhill foot that does not tip the lander on a slope `lean` [rad]:

@@ -41,7 +41,7 @@ MCR_FN Record report(Params const& params, Surface const& surface, Run const& ru
     // tip-over: foot caught, or friction that holds the foot; lean of slope and attitude toward the motion
     real const mass = mass_of(world, truth);
     real const gravity = norm(point_mass(world.gravity, truth.position_S));
-    real const support = support_distance(gear);
+    real const support = support_distance(gear, params.legs);
     // it pivots about the foot ahead either as it comes or once settled on the slope: the greater lean from the vertical counts
     Vec3 const heading_S = select(horizontal_speed > real(0.01), unit(along_ground_S), slope.downhill_S);
     Vec3 const level_S = unit(heading_S - dot(heading_S, up_S) * up_S);
@@ -62,6 +62,7 @@ MCR_FN Record report(Params const& params, Surface const& surface, Run const& ru
     real const rest_tilt = select(followed, arctangent2(norm(cross(axis_G, up_G)), dot(axis_G, up_G)), tilt);
     bool const topples = select(followed, body.settled == Settled::fallen, would_topple);
     bool const strikes = followed & (body.room < real(0)) & !topples;
+    bool const restless = followed & (body.settled == Settled::restless);
     real const stroke = select(followed, body.stroke, crush_stroke(gear, mass, gravity, maximum(descent_rate, real(0))));
     bool const spent = select(followed, body.exhausted == 1, stroke > gear.stroke_max);
 
@@ -71,7 +72,7 @@ MCR_FN Record report(Params const& params, Surface const& surface, Run const& ru
     bool const airborne = state.guidance.phase < Phase::approach;
     Outcome outcome = Outcome::success;
     outcome = miss > limits.target_radius ? Outcome::off_target : outcome;
-    outcome = any(pad.slope > limits.slope, rest_tilt > limits.rest_tilt, strikes) ? Outcome::hazard_strike : outcome;
+    outcome = any(pad.slope > limits.slope, rest_tilt > limits.rest_tilt, strikes, restless) ? Outcome::hazard_strike : outcome;
     outcome = topples ? Outcome::tip_over : outcome;
     bool const hard = any(descent_rate > limits.descent_rate, horizontal_speed > limits.horizontal_speed, tilt > limits.tilt,
                           tilt_rate > limits.tilt_rate, spent);
@@ -97,7 +98,8 @@ MCR_FN Record report(Params const& params, Surface const& surface, Run const& ru
     residual = (outcome == Outcome::propellant_depletion) ? Cause::propellant_budget : residual;
     residual = (((outcome == Outcome::tip_over) & (lean_ground > real(0.5) * lean)) | (outcome == Outcome::hazard_strike))
                    ? Cause::terrain_site : residual;
-    residual = (followed & (state.failing.touch_missed == 1)) ? Cause::touch_sensor : residual;
+    bool const unfelt = any(state.failing.touch_missed == 1, body.unfelt == 1, restless & (body.called < 0));
+    residual = (followed & unfelt) ? Cause::touch_sensor : residual;
     Cause cause = events.cause != 0 ? static_cast<Cause>(events.cause) : residual;
     bool const silent = (cause == Cause::altimeter_late) & (events.altimeter_seen == 0);
     cause = silent ? Cause::altimeter_never : cause;

@@ -6,6 +6,7 @@ import json
 import math
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,8 @@ from mcrisk.errors import InfrastructureError, MistakeError, command, visible
 from .shared import Json, Sets, console, guarded, load, load_mission, tell
 
 __all__ = ["bench", "check", "params", "touchdown"]
+
+RATES, SLOPES, SPEEDS = "1,2,3", "0,2.5,5,7.5,10,12.5,15", "0,0.25,0.5,0.75,1,1.25,1.5,1.75,2,2.5,3"  # of the map
 
 
 @guarded
@@ -73,43 +76,78 @@ def check(
 
 @guarded
 def touchdown(
-    name: Annotated[str, typer.Argument(metavar="MISSION", help="A mission file, or the name of a shipped one.")],
+    name: Annotated[
+        str, typer.Argument(metavar="MISSION", help="A mission file, or the name of a shipped one.", show_default=False)
+    ] = "",
     sets: Sets = None,
     rates: Annotated[
         str, typer.Option("--descent-rates", metavar="V,...", help="Descent rates [m/s], separated by commas.")
-    ] = "1,2,3",
-    slopes: Annotated[
-        str, typer.Option(metavar="A,...", help="Slopes of the ground [deg].")
-    ] = "0,2.5,5,7.5,10,12.5,15",
-    speeds: Annotated[
-        str, typer.Option(metavar="V,...", help="Horizontal speeds [m/s].")
-    ] = "0,0.25,0.5,0.75,1,1.25,1.5,1.75,2,2.5,3",
+    ] = RATES,
+    slopes: Annotated[str, typer.Option(metavar="A,...", help="Slopes of the ground [deg].")] = SLOPES,
+    speeds: Annotated[str, typer.Option(metavar="V,...", help="Horizontal speeds [m/s].")] = SPEEDS,
     caught: Annotated[bool, typer.Option("--caught", help="No foot can slide, as against rocks and rims.")] = False,
+    which: Annotated[
+        str | None,
+        typer.Option(
+            "--envelope",
+            metavar="NAME",
+            help="Fly the corners and edges of a published envelope instead; list tells them.",
+        ),
+    ] = None,
     out: Annotated[str | None, typer.Option(metavar="FILE.nc", help="Write the map to this file, too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Map the touchdowns after which a lander stands: descent rate by slope by horizontal speed, worst direction."""
     from mcrisk.api import check_folder
+    from mcrisk.envelopes import envelope_of
     from mcrisk.export import check_file
-    from mcrisk.touchdown import stability_map
+    from mcrisk.touchdown import envelope, stability_map
 
+    if which == "list":
+        _list_envelopes(as_json)
+        return
+    if not name:
+        raise MistakeError("no mission given", remedy=f"name one, as in `{command('touchdown', 'generic_small')}`")
+    if which is not None:
+        envelope_of(which)
+        if (rates, slopes, speeds, caught) != (RATES, SLOPES, SPEEDS, False):
+            raise MistakeError(
+                "--envelope", "no axes beside it", "--descent-rates, --slopes, --speeds or --caught", "leave them out"
+            )
     axes = numbers("--descent-rates", rates, 100), numbers("--slopes", slopes, 60), numbers("--speeds", speeds, 100)
     if out is not None:
         check_file("--out", out, ".nc")
         check_folder(Path(out).parent)
     [mission] = load([name], sets)
-    found = stability_map(mission, axes[0], [math.radians(one) for one in axes[1]], axes[2], caught)
+    if which is not None:
+        found = envelope(mission, which)
+    else:
+        found = stability_map(mission, axes[0], [math.radians(one) for one in axes[1]], axes[2], caught)
     if out is not None:
         from mcrisk import netcdf
 
         netcdf.write(found, Path(out))
         tell(f"the map is in {out}")
     if as_json:
-        print(json.dumps(found.to_dict(), allow_nan=False))
-        return
-    from mcrisk.sheet import show_stability
+        from mcrisk.touchdown import worst_of
 
-    show_stability(found, console())
+        worst = {} if which is None else {"worst": worst_of(found)}
+        print(json.dumps(found.to_dict() | worst, allow_nan=False))
+        return
+    from mcrisk.sheet import show_envelope, show_stability
+
+    (show_stability if which is None else show_envelope)(found, console())
+
+
+def _list_envelopes(as_json: bool) -> None:
+    from mcrisk.envelopes import ENVELOPES
+
+    if as_json:
+        print(json.dumps({"envelopes": [asdict(one) for one in ENVELOPES.values()]}))
+        return
+    from mcrisk.sheet import show_envelopes
+
+    show_envelopes(console())
 
 
 def numbers(option: str, text: str, most: float) -> list[float]:

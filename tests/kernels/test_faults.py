@@ -122,6 +122,7 @@ RESULTS = {
     "false_match": "fix.false_match",
     "map": "state.failing.map_height",
     "missed": "state.failing.touch_missed",
+    "silent": "state.failing.touch_silent",
     "latched": "state.failing.touch_false",
     "cause": "state.events.cause",
 }
@@ -392,6 +393,7 @@ def test_what_the_computer_believes_and_feels(rig):
     assert rig("wrong_mass")["believed"] == pytest.approx(900 * 1.2)
     assert rig("wrong_map")["map"] == 70
     assert rig("touch_missed")["missed"] == 1
+    assert rig("touch_silent")["silent"] == 1
     assert rig("touch_false")["latched"] == 1
 
 

@@ -110,7 +110,9 @@ def judge(probe):
 def test_the_support_polygon_of_four_feet_is_a_square(probe):
     """Half its side, R/sqrt(2); for three feet R/2, for six R sqrt(3)/2."""
     prepare = "Touchdown gear = gear_of(1, 0, 0); gear.legs = legs;"
-    support = probe("touchdown.h", "support_distance(gear)", "int legs", preamble=GEAR, prepare=prepare, real="double")
+    support = probe(
+        "touchdown.h", "support_distance(gear, Legs{})", "int legs", preamble=GEAR, prepare=prepare, real="double"
+    )
 
     np.testing.assert_allclose(support([4, 3, 6]), 1.5 * np.array([0.5**0.5, 0.5, 0.75**0.5]), rtol=1e-9)
 

@@ -6,16 +6,20 @@ Closed forms: work and energy of crushing legs; sliding and sticking by Coulomb'
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from mcrisk import cli, load
-from mcrisk.errors import MistakeError
-from mcrisk.nominal import design, plant_of
-from mcrisk.touchdown import RESULTS, stability_map, touch_down
+from mcrisk.backends.cpu import CpuBackend
+from mcrisk.envelopes import ENVELOPES, Envelope
+from mcrisk.errors import ImpossibleDesign, MistakeError
+from mcrisk.nominal import design, plant_of, support_share
+from mcrisk.params import pack
+from mcrisk.touchdown import REASONS, RESULTS, envelope, stability_map, touch_down, worst_of
 
-STANDS, LEG_EXHAUSTED, BODY_STRUCK, TIPS = range(4)
+STANDS, LEG_EXHAUSTED, BODY_STRUCK, NEVER_RESTS, TIPS = range(5)
 FORCE, STROKE, STIFFNESS = 12e3, 0.4, 2e6  # [N] of all legs, [m], [N/m] of one leg
 RIGID = {"touchdown.crush_force": 1e6, "touchdown.leg_stiffness": 2e6, "touchdown.leg_damping": 1.0}
 
@@ -51,7 +55,7 @@ def test_the_stroke_absorbs_the_energy_of_a_symmetric_drop(speed):
     assert found["stroke"] == pytest.approx(stroke, abs=1e-3 * speed)
     assert found["crushed"] == pytest.approx(FORCE * found["stroke"], rel=1e-4)
     assert found["load"] == pytest.approx(FORCE / 4, rel=1e-5)
-    assert found["result"] == STANDS
+    assert found["result"] in (STANDS, NEVER_RESTS)  # without damping it may spring for ever
     assert found["rest_tilt"] < 1e-3
 
 
@@ -122,6 +126,7 @@ def test_it_stays_on_a_slope_that_friction_holds_and_slides_off_a_steeper_one():
 
     assert found["slide"][0] < 0.01
     assert found["slide"][1] > 1
+    assert found["result"].tolist() == [STANDS, NEVER_RESTS]
     assert found["speed"].tolist()[0] < 0.03
 
 
@@ -162,6 +167,76 @@ def test_it_falls_where_it_cannot_stand():
     found = touch_down(mission, descent_rate=0.001, slope=slopes, tilt=slopes, caught=1, thrust=0)
 
     assert found["result"].tolist() == [STANDS, TIPS]
+
+
+# ---- layout
+
+# Three legs and a fourth that is shorter: feet at 0, 100, 180 and 260 deg, 1.5 m from the axis, the third at 0.9 m.
+KITE = {"legs.direction": "0 100 180 260 deg", "legs.reach": [1, 1, 0.6, 1]}
+
+
+def edges(mission):
+    """Distance from the axis [m] and direction [rad] of each edge of the polygon of the feet, by hand."""
+    radius = mission.value("touchdown.foot_radius")
+    angle, reach = (np.array(mission.value(path))[:4] for path in ("legs.direction", "legs.reach"))
+    feet = radius * reach * np.exp(1j * angle)
+    along = np.roll(feet, -1) - feet
+    outward = -1j * along / np.abs(along)
+    return np.real(np.conj(outward) * feet), np.angle(outward)
+
+
+def test_an_uneven_polygon_falls_over_each_edge_at_its_own_angle():
+    """Static: tan(slope) = d / h with the distance of that edge, within 1 deg; the edge is turned downhill."""
+    mission = lander(touchdown__cg_height=1.6, **{name.replace(".", "__"): one for name, one in (RIGID | KITE).items()})
+    distance, direction = edges(mission)
+    limit = np.arctan2(distance, 1.6)
+    slopes = limit + np.radians([[-1.0], [1.0]])
+
+    found = touch_down(mission, descent_rate=0.001, slope=slopes, tilt=slopes, yaw=-direction, caught=1, thrust=0)
+
+    np.testing.assert_allclose(np.degrees(limit), [31.1, 27.3, 27.3, 31.1], atol=0.1)
+    assert found["result"].tolist() == [[STANDS] * 4, [TIPS] * 4]
+    assert support_share(mission) * 1.5 == pytest.approx(min(distance), rel=1e-5)
+
+
+def test_an_even_ring_that_is_stated_flies_the_same_records():
+    """Directions as the kernels reckon them, to the bit; the distance of its edges stays R cos(pi / n)."""
+    turn = np.float32(2 * np.pi) * np.arange(4, dtype=np.float32) / np.float32(4)
+    stated = (np.float32(np.pi / 4) + turn).astype(float).tolist()
+    plain = load("generic_small")
+    ring = plain.replace({"legs.direction": stated, "legs.reach": [1.0] * 4, "legs.drop": [0.0] * 4})
+    backend = CpuBackend()
+    one, other = (backend.run(pack(design(mission)), 1, 0, 300) for mission in (plain, ring))
+
+    assert np.array_equal(one, other)
+    assert design(ring).value("legs.direction")[:4] == tuple(stated)
+
+
+def test_shorter_legs_leave_a_lander_as_oblique_as_its_geometry():
+    """Two neighbouring feet 0.2 m lower than the others: atan(0.2 / (2 R cos 45 deg)), toward the higher pair."""
+    mission = lander(**{"legs__drop": "0.2 0.2 m"} | {name.replace(".", "__"): one for name, one in RIGID.items()})
+    found = touch_down(mission, descent_rate=0.5, caught=1, thrust=0)
+
+    assert found["result"] == STANDS
+    assert np.degrees(found["rest_tilt"]) == pytest.approx(
+        np.degrees(np.arctan(0.2 / (3 * np.cos(np.pi / 4)))), abs=0.1
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"legs.direction": "0 120 240 deg"}, r"legs.direction: expected as many as touchdown.legs, 4, got 3 of them"),
+        ({"legs.direction": "0 10 20 30 deg"}, "the thrust axis is outside the polygon of the feet; other legs.dir"),
+        ({"legs.direction": "0 90 90 270 deg"}, "two feet stand in one place"),
+        ({"legs.reach": [1, 1, 1, 1, 2]}, "legs.reach: expected at most touchdown.legs, 4, got 5 of them"),
+        ({"legs.drop": [0.1] * 13}, "legs.drop: expected a list of up to 12"),
+        ({"legs.reach": [0, 1, 1, 1]}, "legs.reach.0: expected more than 0"),
+    ],
+)
+def test_a_layout_that_cannot_be_is_refused_by_name(changes, told):
+    with pytest.raises((ImpossibleDesign, MistakeError), match=told):
+        design(load("generic_small").replace(changes))
 
 
 # ---- symmetry
@@ -232,7 +307,7 @@ def test_the_command_draws_the_map_and_writes_it(tmp_path, capsys, monkeypatch):
 
     assert cli.main() == 0
     drawn = capsys.readouterr().out
-    assert f". stands, L {RESULTS[1]}, B {RESULTS[2]}, T {RESULTS[3]}" in drawn
+    assert ". stands, L leg_exhausted, B body_struck, N never_rests, T tips" in drawn
     assert [line.split()[-2:] for line in drawn.splitlines()[3:5]] == [["T", "T"], [".", "."]]
     with xarray.open_dataset(tmp_path / "map.nc") as kept:
         assert kept["result"].values.tolist() == [[[STANDS, TIPS], [STANDS, TIPS]]]
@@ -243,9 +318,78 @@ def test_the_command_draws_the_map_and_writes_it(tmp_path, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out)["data_vars"]["result"]["data"] == [[[STANDS, TIPS]]]
 
 
+# ---- envelopes
+
+
+def test_an_envelope_is_flown_on_its_corners_and_its_edges():
+    """Closed at 0.5 m/s, which no source bounds; an edge has its middle."""
+    speeds = ENVELOPES["chandrayaan_3_test"].speeds
+
+    assert speeds == ((3, 0), (3, 0.5), (3, 1), (1.75, 1), (0.5, 1), (0.5, 0.5), (0.5, 0), (1.75, 0))
+    for one in ENVELOPES.values():
+        assert one.confidence in ("O", "R") and one.source
+        assert max(rate for rate, _ in one.speeds) == one.corners[0][0]
+
+
+def test_the_envelope_of_a_lander_counts_what_single_touchdowns_give():
+    """The worst corner flown alone ends as told; shares and counts are of the same touchdowns."""
+    mission = lander(touchdown__cg_height=1.9)
+    found = envelope(mission, "apollo_lm")
+    worst = worst_of(found)
+    alone = touch_down(mission, **{name: worst[name] for name in ("descent_rate", "horizontal_speed", "slope", "tilt",
+                                   "tilt_rate", "tilt_heading", "heading", "yaw", "caught")})  # fmt: skip
+
+    assert found.attrs["flown"] == found["count"].sum() == 8 * 2 * 5 * 8 * 3 * 2
+    assert float(found["count"].sel(reason="stands")) / found.attrs["flown"] == pytest.approx(
+        float(found["standing"].mean())
+    )
+    assert worst["reason"] == "tips"
+    assert RESULTS[int(alone["result"])] == "tips"
+    assert np.all((found["standing"].values == 1) == (found["result"].values == REASONS.index("stands")))
+
+
+def test_a_low_and_wide_lander_stands_everywhere_on_an_envelope_and_has_no_worst_corner():
+    small = Envelope("small", "a test", ((1.0, 0.0), (0.8, 0.2)), 0.05, 0.0, 0.0, "a test", "E")
+    found = envelope(lander(touchdown__cg_height=0.5, touchdown__foot_radius=2.5, touchdown__clearance=0.45), small)
+
+    assert float(found["standing"].min()) == 1
+    assert worst_of(found) is None
+
+
+def test_a_rest_that_leans_beyond_its_limit_does_not_stand():
+    small = Envelope("small", "a test", ((1.0, 0.0),), np.radians(12), 0.0, 0.0, "a test", "E")
+    found = envelope(lander().replace({"limits.rest_tilt": np.radians(8)}), small)
+
+    assert worst_of(found)["reason"] == "leans"
+    assert np.degrees(float(found["rest_tilt"].max())) > 8
+
+
+def test_the_command_flies_an_envelope_and_lists_them(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["mcrisk", "touchdown", "generic_small", "--envelope", "surveyor"])
+    assert cli.main() == 0
+    drawn = capsys.readouterr().out
+    assert "generic_small stands after" in drawn and "worst: it falls over: " in drawn
+
+    monkeypatch.setattr("sys.argv", ["mcrisk", "touchdown", "generic_small", "--envelope", "surveyor", "--json"])
+    assert cli.main() == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["worst"]["reason"] == "tips"
+    assert told["attrs"]["envelope"] == "surveyor"
+
+    monkeypatch.setattr("sys.argv", ["mcrisk", "touchdown", "--envelope", "list"])
+    assert cli.main() == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in ENVELOPES)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (
+            ["--envelope", "apolo_lm"],
+            "unknown envelope 'apolo_lm': expected one of apollo_lm, .*did you mean 'apollo_lm'?",
+        ),
+        (["--envelope", "surveyor", "--caught"], "--envelope: expected no axes beside it"),
         (["--slopes", "10,5"], "--slopes: expected rising numbers from 0 to 60"),
         (["--slopes", "80"], "--slopes: expected rising numbers from 0 to 60"),
         (["--speeds", "1;2"], "--speeds: expected rising numbers"),
@@ -257,7 +401,7 @@ def test_mistakes_of_the_command_are_told(arguments, told, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["mcrisk", "touchdown", "generic_small", *arguments])
 
     assert cli.main() == 2
-    assert told in " ".join(capsys.readouterr().err.split())
+    assert re.search(told.replace("?", r"\?"), " ".join(capsys.readouterr().err.split()))
 
 
 @pytest.mark.parametrize(
