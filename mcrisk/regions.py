@@ -1,4 +1,4 @@
-"""Kinds of lunar ground in numbers: slopes at each length, craters, rocks; where each number is from, and how sure it is.
+"""Kinds of lunar ground in numbers: slopes at each length, craters, rocks; whence each number is, and how sure.
 
 Letters as in the mission files: S from a paper, R recalled from one, E estimated, with the reason.
 """
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     Reals = NDArray[np.float64]
 
-__all__ = ["BASELINE", "REGIONS", "Number", "Region", "find", "rock_area", "rock_probability", "rocks_per_area", "slope_at"]
+__all__ = [
+    "BASELINE",
+    "REGIONS",
+    "Number",
+    "Region",
+    "find",
+    "rock_area",
+    "rock_probability",
+    "rocks_per_area",
+    "slope_at",
+]
 
 BASELINE = 17.0  # [m] of the slope that each kind states: between spots of the LOLA, Rosenburg et al. 2011
 

@@ -104,22 +104,22 @@ class Patch:
     @property
     def x(self) -> Reals:
         """Of the rows: (nx,) [m]."""
-        return self.x_first + self.x_step * np.arange(self.heights.shape[0])
+        return self.x_first + self.x_step * np.arange(self.heights.shape[0], dtype=np.float64)
 
     @property
     def y(self) -> Reals:
         """Of the columns: (ny,) [m]."""
-        return self.y_first + self.y_step * np.arange(self.heights.shape[1])
+        return self.y_first + self.y_step * np.arange(self.heights.shape[1], dtype=np.float64)
 
     @property
     def x_last(self) -> float:
         """[m]"""
-        return self.x_first + self.x_step * (self.heights.shape[0] - 1)
+        return float(self.x_first + self.x_step * (self.heights.shape[0] - 1))
 
     @property
     def y_last(self) -> float:
         """[m]"""
-        return self.y_first + self.y_step * (self.heights.shape[1] - 1)
+        return float(self.y_first + self.y_step * (self.heights.shape[1] - 1))
 
     def height_at(self, x: ArrayLike, y: ArrayLike) -> Reals:
         """Height [m] at grid coordinates [m], bilinear, that of the nearest edge outside; in their broadcast shape."""
@@ -146,7 +146,7 @@ class Relief:
     """The ground of a campaign: a strip along the track, around the site a finer patch or none, and how they were made.
 
     The rectangle of `site` lies in that of `strip`, on borders of its cells, and its steps divide the strip's.
-    `notes`: one sentence for each thing that was done. `projection`: where on the Moon this is, None for ground made up.
+    `notes`: one sentence for each thing that was done. `projection`: where on the Moon it is, None for ground made up.
     Raises MistakeError for more than 2^20 heights in all, and for patches that do not fit into each other.
     """
 
@@ -219,7 +219,10 @@ def check_size(shapes: list[tuple[int, int]], cells: list[tuple[float, float]]) 
         return
     factor = math.sqrt(count / HEIGHTS)
     names = ("strip", "site patch") if len(cells) > 1 else ("strip",)
-    fitting = [f"{_two_digits_up(max(one) * factor * 1.002):g} m for the {name}" for name, one in zip(names, cells, strict=True)]
+    fitting = [
+        f"{_two_digits_up(max(one) * factor * 1.002):g} m for the {name}"
+        for name, one in zip(names, cells, strict=True)
+    ]
     raise MistakeError(
         "ground", f"at most {HEIGHTS:,} heights in all", f"{count:,}", f"cells of {' and '.join(fitting)} would do"
     )
@@ -263,7 +266,9 @@ def _span(
     high = min(math.floor((last - origin) / cell + SLACK), count - 1)
     if high <= low:
         got = f"{axis} from {first:g} m to {last:g} m beside cells of {cell:g} m"
-        raise MistakeError("site patch", "at least one whole cell of the strip", got, "take smaller cells for the strip")
+        raise MistakeError(
+            "site patch", "at least one whole cell of the strip", got, "take smaller cells for the strip"
+        )
     parts = max(math.ceil(cell / step - SLACK), 1)
     return origin + low * cell, cell / parts, (high - low) * parts + 1
 

@@ -1,8 +1,8 @@
 """How steep and how rough a ground is, at each length: slopes, deviogram, Hurst exponent.
 
-Source: Rosenburg et al. 2011, Global surface slopes and roughness of the Moon from LOLA, JGR 116, E02001; Shepard et al.
-2001, The roughness of natural terrain, JGR 106, 32777. Distances are those of the grid, 2 parts in 100 000 from those on
-the ground 10 km from the track.
+Source: Rosenburg et al. 2011, Global surface slopes and roughness of the Moon from LOLA, JGR 116, E02001; Shepard et
+al. 2001, The roughness of natural terrain, JGR 106, 32777. Distances are those of the grid, which 10 km from the track
+are 2 parts in 100 000 from those on the ground.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ POINTS = 12  # of a deviogram
 
 
 def slopes(patch: Patch, baseline: float) -> Reals:
-    """Slopes [rad] of planes through three heights, a baseline [m] along x and along y apart; every such plane of a patch.
+    """Slopes [rad] of all planes through three heights of a patch, a baseline [m] along x and along y apart.
 
     This is the slope in two dimensions, as of three spots of the LOLA (Rosenburg's bidirectional one), not that along
     a track, which is smaller. The baseline is rounded to whole cells. A tilted plane gives its very slope. Raises
@@ -76,8 +76,8 @@ def baselines(patch: Patch, count: int = POINTS) -> list[float]:
 def deviogram(patch: Patch, lengths: Sequence[float] | None = None) -> tuple[Reals, Reals]:
     """Baselines [m], in whole cells, and the rms deviation nu [m] at each: of heights that far apart, along x and y.
 
-    nu(L)^2 = <(z(x + L) - z(x))^2>, both directions weighing the same, after the plane that fits the patch best is taken
-    away (Rosenburg takes the slope of the whole window away as well).
+    nu(L)^2 = <(z(x + L) - z(x))^2>, both directions weighing the same, after the plane that fits the patch best is
+    taken away (Rosenburg takes the slope of the whole window away as well).
     """
     z = _level(patch)
     whole, found = [], []
@@ -91,7 +91,7 @@ def deviogram(patch: Patch, lengths: Sequence[float] | None = None) -> tuple[Rea
 
 
 def hurst(patch: Patch, lengths: Sequence[float] | None = None) -> float:
-    """Hurst exponent: slope of the line through log nu over log L (least squares). NaN for ground without any relief."""
+    """Hurst exponent: slope of the line through log nu over log L (least squares). NaN for ground without relief."""
     length, deviation = deviogram(patch, lengths)
     if len(length) < 2 or not (deviation > 0).all():
         return math.nan
@@ -112,7 +112,7 @@ def _steps(patch: Patch, baseline: float) -> tuple[int, int]:
 
 def _level(patch: Patch) -> Reals:
     """Heights less the plane that fits them best."""
-    z = patch.heights.astype(float)
+    z: Reals = patch.heights.astype(np.float64)
     u, v = (np.linspace(-1, 1, count) for count in z.shape)
     z = z - z.mean()
     z -= (z.mean(1) @ u / (u @ u)) * u[:, None]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Reals = NDArray[np.float64]
 
-__all__ = ["Crater", "craters", "crater_height", "fractal", "fresh_depth", "fresh_rim", "ground", "grid"]
+__all__ = ["Crater", "crater_height", "craters", "fractal", "fresh_depth", "fresh_rim", "grid", "ground"]
 
 LEAST_OCTAVE = -2  # 0.25 m
 TILE = 64  # [] lattice points of a tile, which are drawn at once
@@ -51,7 +51,7 @@ HILLS = {"mare": 0.79, "highland": 0.90, "ejecta": 0.95}
 
 @dataclass(frozen=True)
 class Crater:
-    """A bowl with a raised rim: middle x, y, diameter from crest to crest, depth below the crest, rim above ground [m]."""
+    """A bowl with a raised rim: middle, diameter from crest to crest, depth below the crest, rim above ground [m]."""
 
     x: float
     y: float
@@ -80,20 +80,20 @@ def crater_height(ratio: Reals, depth: float, rim_height: float, reach: float = 
 def fresh_depth(diameter: float) -> float:
     """Depth of a fresh crater [m]: 0.196 D^1.010 below 15 km, 1.044 D^0.301 above, in km (Pike 1977)."""
     wide = diameter / 1000
-    return 1000 * min(0.196 * wide**1.010, 1.044 * wide**0.301)
+    return float(1000 * min(0.196 * wide**1.010, 1.044 * wide**0.301))
 
 
 def fresh_rim(diameter: float) -> float:
     """Height of its rim [m]: 0.036 D^1.014 below 15 km, 0.236 D^0.399 above, in km (Pike 1977)."""
     wide = diameter / 1000
-    return 1000 * min(0.036 * wide**1.014, 0.236 * wide**0.399)
+    return float(1000 * min(0.036 * wide**1.014, 0.236 * wide**0.399))
 
 
 def grid(first: float, last: float, cell: float) -> Reals:
     """Whole multiples of a cell that cover a span [m]: the target always lies on a height."""
     if not (cell > 0 and last > first and math.isfinite((last - first) / cell)):
         raise MistakeError("cell", "a size above zero", f"{cell:g} m")
-    return cell * np.arange(math.floor(first / cell + 1e-6), math.ceil(last / cell - 1e-6) + 1)
+    return cell * np.arange(math.floor(first / cell + 1e-6), math.ceil(last / cell - 1e-6) + 1, dtype=np.float64)
 
 
 def ground(
@@ -111,8 +111,8 @@ def ground(
 ) -> Relief:
     """A strip and a site patch of a kind of region; the same for the same seed, whatever the sizes and cells.
 
-    All lengths in m; `site_cell=None` leaves the site patch out. `small_craters=False` leaves the hills alone, which then
-    have the region's median slope by themselves. `named`: craters that are added to both.
+    All lengths in m; `site_cell=None` leaves the site patch out. `small_craters=False` leaves the hills alone, which
+    then have the region's median slope by themselves. `named`: craters that are added to both.
     Raises MistakeError for an unknown region, a seed outside 0 .. 2^64 - 1, or more than 2^20 heights.
     """
     kind = regions.find(region) if isinstance(region, str) else region
@@ -141,9 +141,11 @@ def ground(
         f"Hurst exponent {kind.hurst.value:g} up to {kind.outer_scale.value / 1000:.3g} km"
     ]
     if small_craters:
+        where = ("strip", "site patch")[: len(counts)]
+        many = " and ".join(f"{count} on the {one}" for count, one in zip(counts, where, strict=True))
         notes.append(
-            f"craters by N(>= D) = {kind.crater_density.value:g} D^-2 up to {kind.crater_most.value:g} m, none below "
-            f"{CELLS:g} cells: {' on the strip, '.join(map(str, counts))} on the {'site patch' if len(counts) > 1 else 'strip'}"
+            f"craters by N(>= D) = {kind.crater_density.value:g} D^-2 up to {kind.crater_most.value:g} m and from "
+            f"{CELLS:g} cells: {many}"
         )
     notes += [
         f"crater of {one.diameter:g} m at {one.x:g} m downrange, {one.y:g} m left: {one.depth:g} m deep, rim "
@@ -167,8 +169,12 @@ def fractal(region: Region, seed: int, x: Reals, y: Reals, cell: float) -> Reals
             continue
         rows, columns = _weights(x / width), _weights(y / width)
         noise = _noise(seed, octave, rows[0], columns[0])
-        between = sum(one[:, None] * noise[rows[2] + k] for k, one in enumerate(rows[1]))
-        whole = sum(one * between[:, columns[2] + k] for k, one in enumerate(columns[1]))
+        between = np.zeros((len(x), noise.shape[1]))
+        for k, weight in enumerate(rows[1]):
+            between += weight[:, None] * noise[rows[2] + k]
+        whole = np.zeros(heights.shape)
+        for k, weight in enumerate(columns[1]):
+            whole += weight * between[:, columns[2] + k]
         heights += sigma * whole
     return heights
 
@@ -214,7 +220,10 @@ def _craters_of(
     for k in np.argsort(-diameter, kind="stable"):
         wide = float(diameter[k])
         reach = REACH * wide / 2
-        across = window[0] - reach <= middle_x[k] <= window[1] + reach and window[2] - reach <= middle_y[k] <= window[3] + reach
+        across = (
+            window[0] - reach <= middle_x[k] <= window[1] + reach
+            and window[2] - reach <= middle_y[k] <= window[3] + reach
+        )
         if across and least <= wide <= region.crater_most.value:
             depth = min(wide * shallow * deep / (shallow + (deep - shallow) * float(fresh[k])), _six(fresh_depth(wide)))
             found.append(Crater(float(middle_x[k]), float(middle_y[k]), wide, depth, depth * (0.036 / 0.196)))
@@ -260,7 +269,7 @@ def _likeness(distance: float) -> float:
 
 
 def _weights(place: Reals) -> tuple[NDArray[np.int64], list[Reals], NDArray[np.int64]]:
-    """The lattice lines that places (in lattice widths) need, their four B-spline weights, and the first line of each."""
+    """The lattice lines that places (in lattice widths) need, their four B-spline weights, the first line of each."""
     base = np.floor(place)
     f = place - base
     g = 1 - f
@@ -279,25 +288,32 @@ def _weights(place: Reals) -> tuple[NDArray[np.int64], list[Reals], NDArray[np.i
 def _noise(seed: int, octave: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Reals:
     """Nearly normal noise of unit variance on lattice lines: sums of four even 16-bit numbers, exact."""
     word = _drawn(seed, HILL, octave, rows, columns)
-    total = sum(((word >> np.uint64(shift)) & np.uint64(0xFFFF)).astype(np.int64) for shift in (0, 16, 32, 48))
-    return (total - 2 * 65535) / NORMAL
+    total = np.zeros(word.shape, np.int64)
+    for shift in (0, 16, 32, 48):
+        total += ((word >> np.uint64(shift)) & np.uint64(0xFFFF)).astype(np.int64)
+    found: Reals = (total - 2 * 65535) / NORMAL
+    return found
 
 
-def _drawn(seed: int, stream: int, octave: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _drawn(
+    seed: int, stream: int, octave: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.uint64]:
     """64 random bits for each lattice point of successive rows and columns: a function of its address alone."""
     if not 0 <= seed < 1 << 64:
         raise MistakeError("seed", "0 to 2^64 - 1", str(seed))
     tiles = [range(int(one[0]) // TILE, int(one[-1]) // TILE + 1) for one in (rows, columns)]
     key = np.array([seed, (octave - LEAST_OCTAVE) << 8 | stream], np.uint64)
-    whole = np.block([
+    whole = np.block(
         [
-            np.random.Philox(key=key, counter=np.array([0, 0, i % (1 << 64), j % (1 << 64)], np.uint64))
-            .random_raw(TILE * TILE)
-            .reshape(TILE, TILE)
-            for j in tiles[1]
+            [
+                np.random.Philox(key=key, counter=np.array([0, 0, i % (1 << 64), j % (1 << 64)], np.uint64))
+                .random_raw(TILE * TILE)
+                .reshape(TILE, TILE)
+                for j in tiles[1]
+            ]
+            for i in tiles[0]
         ]
-        for i in tiles[0]
-    ])
+    )
     row, column = int(rows[0]) - tiles[0][0] * TILE, int(columns[0]) - tiles[1][0] * TILE
     found: NDArray[np.uint64] = whole[row : row + len(rows), column : column + len(columns)]
     return found
