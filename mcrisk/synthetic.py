@@ -42,11 +42,11 @@ TILE = 64  # [] lattice points of a tile, which are drawn at once
 REACH = 4.0  # [radius] from the middle of a drawn crater to where its ejecta end
 CELLS = 3.0  # [cell] least diameter of a crater that a grid can show
 # Streams of the numbers drawn at a lattice point; never renumbered.
-HILL, IS_THERE, PLACE_X, PLACE_Y, SIZE, FRESHNESS = range(6)
+HILL, IS_THERE, PLACE_X, PLACE_Y, SIZE, FRESHNESS, SHIFT = range(7)
 NORMAL = math.sqrt(4 * (65536**2 - 1) / 12)  # sigma of the sum of four whole numbers from 0 to 65535
 SPLINE = 151 / 315  # of the noise's variance left by cubic B-splines, in each direction: the integral of their square
 # Part of the median slope at 17 m that hills make where craters lie on them: found by trial, kept by a test.
-HILLS = {"mare": 0.79, "highland": 0.90, "ejecta": 0.95}
+HILLS = {"mare": 0.77, "highland": 0.89, "ejecta": 0.97}
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,9 @@ def ground(
 ) -> Relief:
     """A strip and a site patch of a kind of region; the same for the same seed, whatever the sizes and cells.
 
-    All lengths in m; `site_cell=None` leaves the site patch out. `small_craters=False` leaves the hills alone, which
-    then have the region's median slope by themselves. `named`: craters that are added to both.
+    All lengths in m; heights count from the ground at the target. `site_cell=None` leaves the site patch out.
+    `small_craters=False` leaves the hills alone, which then have the region's median slope by themselves. `named`: more
+    craters, on both patches.
     Raises MistakeError for an unknown region, a seed outside 0 .. 2^64 - 1, or more than 2^20 heights.
     """
     kind = regions.find(region) if isinstance(region, str) else region
@@ -124,7 +125,7 @@ def ground(
         one = grid(-edge, edge, cell_of_site)
         spans.append((one, one, cell_of_site))
     check_size([(len(one[0]), len(one[1])) for one in spans], [(one[2], one[2]) for one in spans])
-    patches, counts = [], []
+    made, counts = [], []
     for along, across, step in spans:
         share = HILLS.get(kind.name, 1.0) if small_craters else 1.0
         heights = fractal(kind, seed, along, across, step) * share
@@ -134,8 +135,13 @@ def ground(
         for crater in named:
             _dig(heights, along, across, crater, math.inf)
         counts.append(len(drawn))
-        rounded = (np.rint(heights * 1000) / 1000).astype(np.float32)
-        patches.append(Patch(float(along[0]), float(across[0]), step, step, rounded))
+        made.append(np.rint(heights * 1000) / 1000)
+    along, across, _ = spans[-1]
+    target = made[-1][np.searchsorted(along, 0.0), np.searchsorted(across, 0.0)]
+    patches = [
+        Patch(float(x[0]), float(y[0]), step, step, (heights - target).astype(np.float32))
+        for (x, y, step), heights in zip(spans, made, strict=True)
+    ]
     notes = [
         f"synthetic {kind.name}, seed {seed}: median slope {math.degrees(kind.slope.value):.1f} deg at {BASELINE:g} m, "
         f"Hurst exponent {kind.hurst.value:g} up to {kind.outer_scale.value / 1000:.3g} km"
@@ -167,7 +173,9 @@ def fractal(region: Region, seed: int, x: Reals, y: Reals, cell: float) -> Reals
         width = 2.0**octave
         if width < cell * (1 - 1e-9):
             continue
-        rows, columns = _weights(x / width), _weights(y / width)
+        # Ground is flatter at a lattice point than between them, and the target must not lie on one in every octave.
+        shift = _even(_drawn(seed, SHIFT, octave, np.arange(1), np.arange(2)))[0]
+        rows, columns = _weights(x / width + shift[0]), _weights(y / width + shift[1])
         noise = _noise(seed, octave, rows[0], columns[0])
         between = np.zeros((len(x), noise.shape[1]))
         for k, weight in enumerate(rows[1]):
@@ -209,7 +217,7 @@ def _craters_of(
     rows, columns = np.nonzero(there)
 
     def even(stream: int) -> Reals:
-        return (_drawn(seed, stream, octave, i, j)[rows, columns] >> np.uint64(11)).astype(float) * 2.0**-53
+        return _even(_drawn(seed, stream, octave, i, j)[rows, columns])
 
     middle_x = (i[rows] + even(PLACE_X)) * width
     middle_y = (j[columns] + even(PLACE_Y)) * width
@@ -316,6 +324,12 @@ def _drawn(
     )
     row, column = int(rows[0]) - tiles[0][0] * TILE, int(columns[0]) - tiles[1][0] * TILE
     found: NDArray[np.uint64] = whole[row : row + len(rows), column : column + len(columns)]
+    return found
+
+
+def _even(word: NDArray[np.uint64]) -> Reals:
+    """Even numbers in [0, 1), exact."""
+    found: Reals = (word >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return found
 
 

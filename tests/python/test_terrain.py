@@ -5,7 +5,10 @@ The files are written here from a surface in closed form, so that every height r
 
 from __future__ import annotations
 
+import json
 import math
+import re
+import signal
 import sys
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import transform
 
-from mcrisk import netcdf, synthetic, terrain
+from mcrisk import cli, mission, netcdf, synthetic, terrain
 from mcrisk.errors import MistakeError
 from mcrisk.rasterfile import open_raster
 from mcrisk.relief import Projection, Relief
@@ -156,16 +159,35 @@ def test_a_netcdf_grid_in_metres_states_its_crs(tmp_path):
 
 
 def test_a_pds3_image_gives_the_same_ground(tmp_path):
-    """As LOLA's are: half metres from 1737.4 km in 16 bits, an attached map projection, radii after scale and offset."""
-    label = (
-        "PDS_VERSION_ID = PDS3\r\nRECORD_TYPE = FIXED_LENGTH\r\nRECORD_BYTES = 600\r\nFILE_RECORDS = 300\r\n"
-        '^IMAGE = "LDEM.IMG"\r\nOBJECT = IMAGE\r\n LINES = 300\r\n LINE_SAMPLES = 300\r\n SAMPLE_TYPE = LSB_INTEGER\r\n'
-        " SAMPLE_BITS = 16\r\n UNIT = METER\r\n SCALING_FACTOR = 0.5\r\n OFFSET = 1737400.\r\nEND_OBJECT = IMAGE\r\n"
-        'OBJECT = IMAGE_MAP_PROJECTION\r\n MAP_PROJECTION_TYPE = "SIMPLE CYLINDRICAL"\r\n A_AXIS_RADIUS = 1737.4 <KM>\r\n'
-        " B_AXIS_RADIUS = 1737.4 <KM>\r\n C_AXIS_RADIUS = 1737.4 <KM>\r\n CENTER_LATITUDE = 0.0 <DEG>\r\n"
-        " CENTER_LONGITUDE = 180.0 <DEG>\r\n MAP_RESOLUTION = 150 <PIX/DEG>\r\n MAP_SCALE = 0.20215583 <KM/PIX>\r\n"
-        " LINE_PROJECTION_OFFSET = 149.5\r\n SAMPLE_PROJECTION_OFFSET = 149.5\r\nEND_OBJECT = IMAGE_MAP_PROJECTION\r\nEND\r\n"
-    )
+    """As LOLA's are: half metres from 1737.4 km in 16 bits, a label beside them, radii after scale and offset."""
+    label = """PDS_VERSION_ID = PDS3
+        RECORD_TYPE = FIXED_LENGTH
+        RECORD_BYTES = 600
+        FILE_RECORDS = 300
+        ^IMAGE = "LDEM.IMG"
+        OBJECT = IMAGE
+          LINES = 300
+          LINE_SAMPLES = 300
+          SAMPLE_TYPE = LSB_INTEGER
+          SAMPLE_BITS = 16
+          UNIT = METER
+          SCALING_FACTOR = 0.5
+          OFFSET = 1737400.
+        END_OBJECT = IMAGE
+        OBJECT = IMAGE_MAP_PROJECTION
+          MAP_PROJECTION_TYPE = "SIMPLE CYLINDRICAL"
+          A_AXIS_RADIUS = 1737.4 <KM>
+          B_AXIS_RADIUS = 1737.4 <KM>
+          C_AXIS_RADIUS = 1737.4 <KM>
+          CENTER_LATITUDE = 0.0 <DEG>
+          CENTER_LONGITUDE = 180.0 <DEG>
+          MAP_RESOLUTION = 150 <PIX/DEG>
+          MAP_SCALE = 0.20215583 <KM/PIX>
+          LINE_PROJECTION_OFFSET = 149.5
+          SAMPLE_PROJECTION_OFFSET = 149.5
+        END_OBJECT = IMAGE_MAP_PROJECTION
+        END
+    """.replace("\n        ", "\r\n")
     (tmp_path / "LDEM.LBL").write_text(label)
     step = math.degrees(202.15583 / RADIUS)
     at = (np.arange(300) - 149.5) * step
@@ -178,7 +200,7 @@ def test_a_pds3_image_gives_the_same_ground(tmp_path):
 
 
 def test_a_finer_file_is_averaged_and_not_picked_from(tmp_path):
-    """A wave of two pixels, 20 m, is gone from cells of 200 m but for what does not fit into blocks: 1 m would alias."""
+    """A wave of two pixels, 20 m, 100 m up and down, is gone from cells of 200 m; picking would keep it."""
     step = math.degrees(10.0 / RADIUS)
     path = write(
         tmp_path / "fine.tif", DEGREES, from_origin(-0.15, 0.15, step, step), (900, 900),
@@ -359,3 +381,118 @@ def test_too_many_heights_are_refused_with_cells_that_would_do(tmp_path):
         MistakeError, match=r"at most 1,048,576 heights in all, got .*; cells of 40 m for the strip would"
     ):
         read(path, 0, 0, length_before=60e3, length_after=20e3, half_width=10e3, cell=30.0)
+
+
+# ---- the command
+
+
+@pytest.fixture
+def mcrisk(monkeypatch, capsys, tmp_path):
+    """mcrisk("terrain", ...) -> exit code, stdout, stderr; in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mcrisk", *map(str, arguments)])
+        code = cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
+STRIP = ("--before", "12 km", "--after", "4000", "--half-width", "3 km", "--cell", "200 m")
+
+
+def test_the_command_cuts_ground_out_of_a_file_and_shows_it(mcrisk, tmp_path):
+    patch_of(tmp_path / "map.tif", 18.0, 61.0, 16e3)
+    code, out, err = mcrisk("terrain", "map.tif", "--site", "18,61", "--azimuth", "95 deg", *STRIP, "--out", "made.nc")
+    again, told, _ = mcrisk("terrain", "made.nc", "--site", "18,61", "--json")
+    answer = json.loads(told)
+
+    assert (code, again) == (0, 0)
+    assert "map.tif: GTiff, 200 m a pixel at the site" in out
+    assert "the target lies" in out
+    assert "highland" in out
+    assert re.search(r"m \+-+T-+$", out, re.MULTILINE)
+    assert "the ground is in made.nc" in err
+    assert answer["site"]["latitude"] == math.radians(18)
+    assert answer["notes"][0] in out
+    assert answer["patches"]["strip"]["cell"] == [200, 200]
+    assert answer["patches"]["strip"]["slopes"][0]["baseline"] == 225
+
+
+def test_the_command_takes_the_site_of_a_mission(mcrisk, tmp_path):
+    """Blue Ghost's; its stated elevation counts, and how far the file is from it is told."""
+    where = mission.load("blue_ghost_m1")
+    place = [math.degrees(where.value(f"site.{one}")) for one in ("latitude", "longitude")]
+    patch_of(tmp_path / "map.tif", *place, 16e3)
+    code, out, _ = mcrisk("terrain", "map.tif", "--mission", "blue_ghost_m1", *STRIP)
+
+    assert code == 0
+    assert re.search(r"the files have the target [\d.]+ m above its stated elevation of -\d+ m", out)
+
+
+def test_the_command_makes_ground_and_draws_it(mcrisk, tmp_path):
+    pytest.importorskip("matplotlib")
+    made = (
+        "terrain",
+        "--synthetic",
+        "mare",
+        "--seed",
+        "3",
+        *STRIP,
+        "--site-cell",
+        "10 m",
+        "--crater",
+        "-900,0,400,60,9",
+    )
+    code, out, err = mcrisk(*made, "--plot", "map.png")
+
+    assert code == 0
+    assert "synthetic mare, seed 3" in out
+    assert "crater of 400 m at -900 m downrange" in out
+    assert "the map is in map.png" in err
+    assert (tmp_path / "map.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_without_matplotlib_the_message_tells_what_to_install(mcrisk, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, _, err = mcrisk("terrain", "--synthetic", "mare", *STRIP, "--plot", "map.png")
+
+    assert code == 2
+    assert "matplotlib is not installed" in err
+    assert "pip install 'mcrisk[report]'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "terrain: expected a file of an elevation model, got none; name one, or make ground"),
+        (
+            ("none.tif", "--site", "1,2", "--azimuth", "0"),
+            "none.tif: expected a file of an elevation model, got no such",
+        ),
+        (("--synthetic", "sea"), "terrain class: expected one of mare, highland, ejecta, got 'sea'"),
+        (("--synthetic", "mare", "--site", "1,2"), "--site: expected elevation models, got --synthetic"),
+        (("a.tif", "--site", "95,2"), "--site: expected latitude -90 to 90, longitude -360 to 360, got '95,2'"),
+        (("a.tif", "--site", "north"), "--site: expected 2 numbers, separated by commas, got 'north'"),
+        (("a.tif", "--site", "1,2", "--cell", "0"), "--cell: expected 0.1 m to 100000 m, got '0'"),
+        (("a.tif", "--site", "1,2", "--cell", "3 kg"), '--cell: expected a length such as "3 km", got "3 kg"'),
+        (("a.tif", "--mission", "generic_small", "--azimuth", "3"), "--azimuth: expected no --mission beside it"),
+        (("a.tif", "--crater", "1,2,3,4,5"), "--crater: expected --synthetic, got elevation models"),
+        (("a.tif", "--set", "site.elevation=1 m"), "--set: expected --mission, got none"),
+        (("--synthetic", "mare", "--cell", "20 m"), "at most 1,048,576 heights in all, got "),
+        (("--synthetic", "mare", "--crater", "0,0,-1,2,3"), "crater: expected a diameter above zero"),
+        (("--synthetic", "mare", "--out", "ground.tif"), "--out: expected a file name ending in .nc, got 'ground.tif'"),
+    ],
+)
+def test_mistakes_are_told_in_one_message(mcrisk, arguments, message):
+    code, out, err = mcrisk("terrain", *arguments)
+
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
