@@ -145,7 +145,8 @@ def _patches(relief: Relief) -> list[tuple[str, Patch]]:
 def _figures(patch: Patch) -> dict[str, Any]:
     """Size, heights, Hurst exponent and slopes of a patch, SI."""
     side = min(patch.x_last - patch.x_first, patch.y_last - patch.y_first)
-    lengths = [one for one in BASELINES if 0.8 * max(patch.x_step, patch.y_step) <= one <= side / 3]
+    cell = max(patch.x_step, patch.y_step)
+    lengths = [round(one / cell) * cell for one in BASELINES if 0.8 * cell <= one <= side / 3]
     hurst = roughness.hurst(patch)
     return {
         "shape": list(patch.heights.shape),

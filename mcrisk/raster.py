@@ -227,10 +227,10 @@ class Raster:
 
 
 def _block(place: Reals) -> int:
-    """Pixels per step of what is asked for, at least one."""
+    """Pixels per step of what is asked for, in whatever direction it runs over them; at least one."""
     with np.errstate(invalid="ignore"):
         rates = [np.nanmedian(np.abs(np.diff(place, axis=axis))) for axis in (0, 1) if place.shape[axis] > 1]
-    return max(round(float(max(rates))), 1) if rates else 1
+    return max(round(math.hypot(*rates)), 1) if rates else 1
 
 
 def _meaning(values: Reals, valid: NDArray[np.bool_], unit: str, pixel: float, name: str) -> tuple[float, float, str]:

@@ -12,6 +12,10 @@ additions, multiplications, divisions and square roots make a height, which IEEE
 that take a power are rounded to six digits. So the same seed gives the same bits everywhere. Heights are still
 rounded to 1 mm, as no model knows more.
 
+What it is not: craters steepen what is steep and end at a diameter, so that the Hurst exponent of cratered ground,
+which is made of squares, is lower than that of its hills (of maria 0.6 to 0.7 instead of 0.76), while medians of slopes
+keep to their law within 15 % from 5 to 100 m. There are no ridges, rilles or large craters: state these by `Crater`.
+
 Sources: fractional Brownian ground: Mandelbrot 1982; octaves of splines: Meyer, Sellan & Taqqu 1999; craters: Pike 1977
 (Impact and Explosion Cratering, 489), Trask 1966, Minton et al. 2019 (Icarus 326, 63).
 """

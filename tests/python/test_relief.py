@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 
 import numpy as np
 import pytest
 
+from mcrisk import relief as relief_module
 from mcrisk import roughness
 from mcrisk.errors import MistakeError
 from mcrisk.mission import load
@@ -163,6 +165,10 @@ def test_inside_the_site_patch_is_what_was_given():
     assert made.height_at(11.3, -7.1) == made.site.height_at(11.3, -7.1)
     assert made.height_at(700, 700) == 0
     assert made.size == 21 * 21 + 61 * 61
+
+
+def test_examples_of_the_documentation_run():
+    assert doctest.testmod(relief_module).failed == 0
 
 
 # ---- refusals

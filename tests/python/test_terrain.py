@@ -5,6 +5,7 @@ The files are written here from a surface in closed form, so that every height r
 
 from __future__ import annotations
 
+import doctest
 import json
 import math
 import re
@@ -15,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import xarray as xr
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import transform
 
 from mcrisk import cli, mission, netcdf, synthetic, terrain
+from mcrisk.commands import ground
 from mcrisk.errors import MistakeError
 from mcrisk.rasterfile import open_raster
 from mcrisk.relief import Projection, Relief
@@ -131,6 +134,22 @@ def test_a_polar_map_gives_the_same_ground(tmp_path):
 
     assert error_of(found) < 0.05
     assert "stere" in found.notes[0].lower()
+
+
+def test_a_map_of_degrees_around_a_pole_gives_the_same_ground(tmp_path):
+    """Columns run together there: many of them are averaged, and the pole itself lies in the strip."""
+    path = write(tmp_path / "pole.tif", DEGREES, from_origin(0, -88, 0.1, 0.005), (400, 3600))
+
+    assert error_of(read(path, -89.9, 33.0, 10)) < 1
+
+
+@pytest.mark.parametrize(("driver", "ending"), [("ISIS3", "cub"), ("PDS4", "xml")])
+def test_cubes_and_pds4_images_give_the_same_ground(tmp_path, driver, ending):
+    x, y = (RADIUS * math.radians(one) for one in (41.0, 12.0))
+    plain = write(tmp_path / "eqc.tif", ROUND, from_origin(x - 16e3, y + 16e3, PIXEL, PIXEL), (160, 160))
+    rasterio.shutil.copy(plain, tmp_path / f"map.{ending}", driver=driver)
+
+    assert error_of(read(tmp_path / f"map.{ending}", 12.0, 41.0)) < 0.05
 
 
 def test_a_netcdf_grid_gives_the_same_ground(tmp_path):
@@ -421,7 +440,7 @@ def test_the_command_cuts_ground_out_of_a_file_and_shows_it(mcrisk, tmp_path):
     assert answer["site"]["latitude"] == math.radians(18)
     assert answer["notes"][0] in out
     assert answer["patches"]["strip"]["cell"] == [200, 200]
-    assert answer["patches"]["strip"]["slopes"][0]["baseline"] == 225
+    assert answer["patches"]["strip"]["slopes"][0]["baseline"] == 200
 
 
 def test_the_command_takes_the_site_of_a_mission(mcrisk, tmp_path):
@@ -465,6 +484,10 @@ def test_without_matplotlib_the_message_tells_what_to_install(mcrisk, monkeypatc
     assert code == 2
     assert "matplotlib is not installed" in err
     assert "pip install 'mcrisk[report]'" in err
+
+
+def test_examples_of_the_documentation_run():
+    assert doctest.testmod(ground).failed == 0
 
 
 @pytest.mark.parametrize(
