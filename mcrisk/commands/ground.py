@@ -23,9 +23,7 @@ __all__ = ["terrain"]
 def terrain(
     files: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[FILE]...", help="Elevation models, or a file that --out wrote; none with --synthetic."
-        ),
+        typer.Argument(metavar="FILE", help="Elevation models, or a file that --out wrote; none with --synthetic."),
     ] = None,
     site: Annotated[str | None, typer.Option(metavar="LAT,LON", help="The target [deg], north and east.")] = None,
     azimuth: Annotated[str | None, typer.Option(metavar="DEG", help="Flight direction, east of north [deg].")] = None,
