@@ -9,7 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import regions as regions
     from . import risk as risk
+    from . import synthetic as synthetic
+    from . import terrain as terrain
     from .api import compare as compare
     from .api import records as records
     from .api import replay as replay
@@ -33,11 +36,14 @@ _HOME = {
     "compare": "api",
     "load": "mission",
     "records": "api",
+    "regions": "regions",
     "replay": "api",
     "risk": "risk",
     "run": "api",
     "survive": "precedents",
     "sweep": "api",
+    "synthetic": "synthetic",
+    "terrain": "terrain",
 }
 
 __all__ = sorted(["__version__", *_HOME])

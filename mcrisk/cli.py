@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from mcrisk.commands import ask, design, fly, judge
+from mcrisk.commands import ask, design, fly, ground, judge
 from mcrisk.commands.shared import failed_output, interruption, tell
 from mcrisk.errors import command
 
@@ -42,6 +42,7 @@ for function, short in (
     (design.params, "List the parameters of a mission."),
     (design.check, "Check mission files, and show the design that follows."),
     (design.touchdown, "Map the touchdowns after which a lander stands."),
+    (ground.terrain, "Cut the ground out of elevation models, or make it from a seed."),
     (design.bench, "Measure how fast descents are flown."),
 ):
     app.command(short_help=short)(function)
