@@ -68,9 +68,10 @@ def relief_of(mission: Mission) -> Relief | None:
     if len(sources) != 1:
         got = "both" if sources else "neither"
         raise MistakeError(f"{mission.name}: ground", "either files or synthetic", got, 'state files = "dem.tif", say')
-    site = tuple(mission.value(f"site.{name}") for name in ("latitude", "longitude", "azimuth", "elevation"))
+    site: list[float | None] = [mission.value(f"site.{name}") for name in ("latitude", "longitude", "azimuth")]
+    site.append(mission.value("site.elevation") if "site.elevation" in mission.entries else None)
     stamps = tuple(_stamp(name) for name in asked.get("files", ()))
-    return _relief(tuple(sorted(asked.items())), site, stamps)
+    return _relief(tuple(sorted(asked.items())), tuple(site), stamps)
 
 
 def _stamp(name: str) -> tuple[str, int, int]:
@@ -135,7 +136,8 @@ def pack(relief: Relief) -> Ground:
         ("site", grids[1], relief.strip.heights.size if relief.site else 0),
     ):
         rows, columns = patch.heights.shape
-        numbers = (patch.x_first, patch.y_first, 1 / patch.x_step, 1 / patch.y_step, rows, columns, first)
+        places = [float(one) for one in (patch.x_first, patch.y_first, 1 / patch.x_step, 1 / patch.y_step)]
+        numbers = (*places, rows, columns, first)
         values |= {f"relief.{name}.{key}": number for key, number in zip(PATCH, numbers, strict=True)}
         place = max(place, first + rows * columns)
     kept = [relief.strip.heights, *([relief.site.heights] if relief.site else [])]

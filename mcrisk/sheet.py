@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mcrisk import units
+from mcrisk import ground, units
 from mcrisk.envelopes import ENVELOPES
 from mcrisk.touchdown import REASONS, RESULTS, worst_of
 
@@ -35,6 +35,8 @@ def show_design(name: str, designed: Mission, console: Console) -> None:
     for path, text, meaning in _consequences(designed):
         table.add_row(path, text, meaning)
     console.print(table)
+    if notes := ground.of(designed).notes:
+        console.print("ground: " + "; ".join(notes))
     _show_flight(console, designed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from workshop import Fly, Workshop, difference, missions, poison_count, poisoned, stricken
+from workshop import Fly, Workshop, difference, missions, modelled, poison_count, poisoned, stricken
 
 from mcrisk.backends import Piece, build, cpu
 from mcrisk.schema import load_schema
@@ -35,6 +35,19 @@ def test_runs_that_faults_strike_have_the_same_bits():
 
             assert difference(expected, backend.run(block, SEED, FIRST, 40)) == "", f"{name} {variant}"
             assert difference(expected, backend.run(params, SEED, FIRST, 40)) != ""
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_runs_over_an_elevation_model_have_the_same_bits(mapped):
+    """A made-up highland: tile against single run on every library, and unlike the same mission over a plain."""
+    for variant in cpu.fitting_variants():
+        backend = cpu.CpuBackend(variant)
+        for name in ("blue_ghost_m1", "hakuto_r_m1", "generic_small"):
+            params, heights = modelled(missions()[name], mapped)
+            expected = cpu.CpuBackend().run_scalar(params, SEED, FIRST, 40, heights)
+
+            assert difference(expected, backend.run(params, SEED, FIRST, 40, heights)) == "", f"{name} {variant}"
+            assert difference(expected, backend.run(missions()[name], SEED, FIRST, 40)) != ""
 
 
 def test_a_run_is_the_same_in_any_batch():

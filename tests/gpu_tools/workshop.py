@@ -1,6 +1,6 @@
 """Every build of the kernel that runs on a CPU, made once per content: libraries, shim, PTX.
 
-Each is a function (params, seed, first, count) -> records of `schema.record_dtype(4)`.
+Each is a function (params, seed, first, count, heights=b"") -> records of `schema.record_dtype(4)`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mcrisk.sums import SUMS, bars, most_occupied, plan, tally_of
 from mcrisk.tally import Tally
 
 Records = np.ndarray[Any, np.dtype[Any]]
-Fly = Callable[[bytes, int, int, int], Records]
+Fly = Callable[..., Records]
 
 TOOLS = Path(__file__).parent
 ENDS = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 1.1754944e-38, 3.4028235e38, -3.4028235e38)
@@ -215,6 +215,28 @@ def missions() -> dict[str, bytes]:
 
     names = sorted(path.stem for path in (config_folder() / "missions").glob("*.toml"))
     return {name: params.pack(nominal.design(mission.load(name))) for name in names}
+
+
+@functools.cache
+def _highland() -> Any:
+    from mcrisk import ground, synthetic
+
+    return ground.pack(synthetic.ground("highland", 1, cell=500.0, site_cell=20.0))
+
+
+def modelled(params: bytes, mapped: bool = False) -> tuple[bytes, bytes]:
+    """The same Params over a made-up highland, and its heights; `mapped`: with a computer that knows it."""
+    schema, found = load_schema(), _highland()
+    block = np.frombuffer(params, schema.params_dtype(4)).copy()
+    for path, value in found.values.items():
+        *folders, name = path.split(".")
+        place = block
+        for folder in folders:
+            place = place[folder]
+        place[name] = value
+    if mapped:
+        block["onboard"]["navigation"]["gate_policy"] = schema.enums["GatePolicy"]["dem_aware"]
+    return block.tobytes(), found.heights
 
 
 def stricken(params: bytes, probability: float = 0.3) -> bytes:

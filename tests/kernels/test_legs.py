@@ -83,8 +83,9 @@ def land(probe):
     State const state = state_of(duty, silent, missed, slope);
     Draws const draws = make_draws(5, 6);
     Touch touch;
-    touch_down(params, run, state, draws, touch);
-    Record const record = report(params, run, state, touch.body, draws);
+    Surface const surface{params.relief, nullptr};
+    touch_down(params, surface, run, state, draws, touch);
+    Record const record = report(params, surface, run, state, touch.body, draws);
     """
     results = {
         "settled": "static_cast<int>(touch.body.settled)", "called": "touch.body.called", "time": "touch.body.time",

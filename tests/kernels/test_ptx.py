@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from ptx_executor import PtxError, PtxModule, Translator
-from workshop import Workshop, difference, missions, nasty
+from workshop import Workshop, difference, missions, modelled, nasty
 
 from mcrisk.backends import Piece
 from mcrisk.backends.cpu import CpuBackend, sums_of
@@ -180,11 +181,25 @@ def test_the_ptx_gives_the_bits_of_the_cpu(workshop: Workshop):
         assert difference(cpu.run(params, 7, (1 << 32) - 3, 6), fly(params, 7, (1 << 32) - 3, 6)) == "", name
 
 
+def test_the_ptx_over_an_elevation_model_gives_the_bits_of_the_cpu(workshop: Workshop):
+    """A made-up highland, which the computer knows and does not."""
+    fly, cpu = workshop.ptx("compute_90"), CpuBackend()
+    for mapped in (False, True):
+        params, heights = modelled(missions()["generic_small"], mapped)
+        expected = cpu.run(params, 7, 5, 4, heights)
+
+        assert difference(expected, fly(params, 7, 5, 4, heights)) == "", mapped
+
+
 def test_the_ptx_of_several_cases_gives_the_bits_of_the_cpu(workshop: Workshop):
     """The real descent with Params found by the place of the case: missions beside each other, of 1 to 3 runs."""
     names = ("hakuto_r_m2", "generic_small", "blue_ghost_m1")
     pieces = [Piece(missions()[name], (1 << 32) - 1 - k, 1 + k) for k, name in enumerate(names)]
+    params, heights = modelled(pieces[1].params)
+    pieces[1] = replace(pieces[1], params=params, heights=heights)
     found = workshop.ptx_of_several()(pieces, 7)
 
     for name, piece, records in zip(names, pieces, found, strict=True):
-        assert difference(CpuBackend().run(piece.params, 7, piece.first, piece.count), records) == "", name
+        assert difference(CpuBackend().run(piece.params, 7, piece.first, piece.count, piece.heights), records) == "", (
+            name
+        )

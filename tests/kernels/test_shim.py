@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from workshop import SANITIZE, Workshop, difference, missions, nasty, poison_count, poisoned
+from workshop import SANITIZE, Workshop, difference, missions, modelled, nasty, poison_count, poisoned
 
 from mcrisk.backends import build
 from mcrisk.backends.cpu import CpuBackend, sums_of
@@ -19,6 +19,18 @@ def test_the_gpu_entry_runs_clean_and_gives_the_bits_of_the_cpu(workshop: Worksh
         expected = cpu.run(params, 7, (1 << 32) - 3, 7)
 
         assert difference(expected, fly(params, 7, (1 << 32) - 3, 7)) == "", name
+
+
+@pytest.mark.slow
+def test_the_gpu_entry_over_an_elevation_model_runs_clean_and_gives_the_bits_of_the_cpu(workshop: Workshop):
+    """The same checks; no height beyond the last is read."""
+    fly = workshop.shim(next(iter(build.compilers().values())), SANITIZE)
+    for name in ("hakuto_r_m1", "generic_small"):
+        for mapped in (False, True):
+            params, heights = modelled(missions()[name], mapped)
+            expected = CpuBackend().run(params, 7, 5, 5, heights)
+
+            assert difference(expected, fly(params, 7, 5, 5, heights)) == "", f"{name} {mapped}"
 
 
 @pytest.mark.slow

@@ -1,0 +1,210 @@
+"""The [ground] of a mission: what it states, what the kernel gets, and that a campaign keeps it without its files."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import mcrisk
+from mcrisk import ground, netcdf, terrain
+from mcrisk.api import fly, replay_case
+from mcrisk.backends.cpu import CpuBackend
+from mcrisk.campaign import Campaign, state, state_study
+from mcrisk.errors import InfrastructureError, MistakeError
+from mcrisk.goal import Goal
+from mcrisk.mission import load, loads
+from mcrisk.nominal import design
+from mcrisk.params import pack, unpack
+from mcrisk.relief import Patch, Relief
+from mcrisk.store import Store
+from mcrisk.study import make_study
+
+BASE = 'base = "generic_small"\n'
+HILLY = BASE + '[ground]\nsynthetic = "highland"\nseed = 3\ncell = "400 m"\nsite_cell = "20 m"\n'
+RUNS = 96
+
+
+def model() -> Relief:
+    """A strip with a patch, each height another."""
+    strip = Patch(-2000, -1000, 1000, 500, np.arange(20.0).reshape(4, 5))
+    return Relief(strip, Patch(-1000, -500, 100, 50, np.arange(11.0 * 21).reshape(11, 21) - 40))
+
+
+# ---- known answers
+
+
+def test_a_relief_is_packed_as_the_kernel_reads_it():
+    """The strip's heights first, then the patch's, row by row; one over the steps; ends of all."""
+    packed = ground.pack(model())
+    expected = np.concatenate([np.arange(20.0), np.arange(231.0) - 40]).astype("<f4")
+
+    assert packed.heights == expected.tobytes()
+    assert [packed.values[f"relief.site.{name}"] for name in ground.PATCH] == [-1000, -500, 0.01, 0.02, 11, 21, 20]
+    assert [packed.values[f"relief.{name}"] for name in ("lowest", "highest", "count")] == [-40, 190, 251]
+
+
+def test_without_a_patch_the_strip_is_both():
+    """So the kernel need not ask."""
+    packed = ground.pack(Relief(model().strip))
+
+    assert all(packed.values[f"relief.site.{name}"] == packed.values[f"relief.strip.{name}"] for name in ground.PATCH)
+    assert packed.values["relief.count"] == 20
+
+
+def test_a_mission_without_ground_has_none():
+    """Zeros in Params, no heights."""
+    designed = design(load("generic_small"))
+
+    assert ground.of(designed) is ground.FLAT
+    assert unpack(pack(designed), internal=True)["relief.count"] == 0
+
+
+def test_heights_count_from_the_ground_at_the_target(tmp_path):
+    """A file that lies 25 m higher there is lowered by that, and the note says so."""
+    relief = Relief(Patch(-2000, -1000, 500, 500, np.full((9, 5), 25.0)))
+    path = tmp_path / "plain.nc"
+    terrain.write(dataclasses.replace(relief, projection=_projection()), path)
+    mission = loads(BASE + f'[ground]\nfiles = "{path}"\n')
+
+    assert ground.relief_of(mission).height_at(0, 0) == 0
+    assert "25.0 m above site.elevation" in ground.of(mission).notes[-1]
+
+
+def _projection():
+    from mcrisk.relief import Projection
+
+    value = load("generic_small").value
+    return Projection(*(value(f"site.{name}") for name in ("latitude", "longitude", "azimuth")), 0.0)
+
+
+# ---- invariants
+
+
+def test_a_mission_with_ground_is_written_and_read_back():
+    """The TOML of what it states gives an equal mission and the same heights; missions of like ground share them."""
+    mission = loads(HILLY)
+    again = loads(mission.to_toml())
+
+    assert again == mission
+    assert ground.of(again).heights is ground.of(mission).heights
+    assert mission.replace({"ground.seed": 4}) != mission
+
+
+def test_files_are_found_beside_the_mission(tmp_path, monkeypatch):
+    """Wherever the command is given."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    terrain.write(dataclasses.replace(model(), projection=_projection()), folder / "dem.nc")
+    (folder / "mine.toml").write_text(BASE + '[ground]\nfiles = ["dem.nc"]\n')
+    monkeypatch.chdir(tmp_path)
+
+    assert ground.relief_of(load("here/mine.toml")).size == 251
+
+
+def test_heights_decide_the_digest_of_a_campaign():
+    """Another seed of the ground is another campaign; the same ground is the same."""
+    one, same, other = (state([loads(HILLY).replace({"ground.seed": seed})], 7) for seed in (3, 3, 4))
+
+    assert one.digest == same.digest != other.digest
+    assert one.cases[0].heights != other.cases[0].heights
+
+
+def test_a_sweep_keeps_one_copy_of_a_ground_that_its_cases_share():
+    """And one of each that differs."""
+    study = make_study([loads(HILLY)], {"ground.seed": [3, 4], "altimeter.range_max": [2000, 4000]})
+    cases = state_study(study, 7).cases
+
+    assert len(cases) == 4
+    assert len({id(case.heights) for case in cases}) == 2
+
+
+def test_a_store_keeps_the_ground_after_its_file_is_gone(tmp_path):
+    """What was begun goes on from the store alone, to the same bits as without a break, and is replayed from there."""
+    path = tmp_path / "dem.nc"
+    made = ground.relief_of(loads(HILLY))
+    terrain.write(dataclasses.replace(made, projection=_projection()), path)
+    campaign = state([loads(BASE + f'[ground]\nfiles = "{path}"\n')], 7)
+    whole = netcdf.content_digest(fly(campaign, RUNS, CpuBackend()))
+    folder = tmp_path / "store"
+    fly(campaign, Goal(RUNS // 2), CpuBackend(), folder=folder)
+    path.unlink()
+    ground._relief.cache_clear()
+    with Store.read(folder) as store:
+        restored = store.campaign
+    found = fly(restored, Goal(RUNS), CpuBackend(), folder=folder)
+
+    assert restored.cases[0].heights == campaign.cases[0].heights
+    assert netcdf.content_digest(found) == whole
+    assert replay_case(restored, 5).sizes["time"] == replay_case(campaign, 5).sizes["time"]
+
+
+def test_processes_fly_over_the_same_ground(tmp_path):
+    """Through dask and its messages: the bits of one process."""
+    mission = loads(HILLY)
+    here = mcrisk.run(mission, runs=RUNS, seed=7)
+    spread = mcrisk.run(mission, runs=RUNS, seed=7, cluster="processes")
+
+    assert netcdf.content_digest(here) == netcdf.content_digest(spread)
+
+
+def test_a_flight_over_hills_sees_them():
+    """Replay: heights over the ground differ from those over the sphere by the model's own, where it is flown over."""
+    calm = {f"dispersions.terrain.{name}.sigma": 1e-3 for name in ("height_error", "map_shift")}
+    mission = loads(HILLY).replace(calm)
+    flight = mcrisk.replay(mission, run=0, seed=7)
+    position = flight["position_S"].values.T.astype(float)
+    site = design(mission).value("gravity.radius")
+    r = np.linalg.norm(position + np.array([[0], [0], [site]]), axis=0)
+    x, y = site * np.arctan2(position[0], position[2] + site), site * position[1] / r
+    over = r - site - design(mission).value("touchdown.cg_height") - flight["height"].values
+    low = np.flatnonzero((flight["height"].values < 3000) & (flight["height"].values > 1))
+    expected = ground.relief_of(mission).height_at(x[low], y[low])
+
+    assert np.ptp(expected) > 20
+    np.testing.assert_allclose(over[low], expected, atol=0.1)
+
+
+# ---- failure
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('synthetic = "mare"\nfiles = "dem.nc"', "either files or synthetic, got both"),
+        ("seed = 3", "either files or synthetic, got neither"),
+        ('synthetic = "maria"', "mare"),
+        ("synthetic = 3", "a terrain class"),
+        ("files = []", "a file or a list of files"),
+        ('files = ["nowhere.tif"]', "nowhere.tif"),
+        ('synthetic = "mare"\ncell = "1 m"', "1,048,576 heights"),
+        ('synthetic = "mare"\nwidth = "1 km"', "half_width"),
+    ],
+)
+def test_a_ground_that_cannot_be_made_is_refused_in_a_sentence(table, said):
+    """Before anything is flown."""
+    with pytest.raises(MistakeError) as refused:
+        state([loads(BASE + f"[ground]\n{table}\n")])
+    assert said in str(refused.value)
+
+
+def test_params_and_heights_that_do_not_belong_together_are_refused():
+    """The kernel would read beyond them."""
+    case = state([loads(HILLY)], 7).cases[0]
+    for heights in (b"", case.heights[:-4], case.heights + bytes(4)):
+        with pytest.raises(InfrastructureError, match="elevation model"):
+            CpuBackend().run(case.params, 0, 0, 1, heights)
+
+
+def test_stored_heights_that_changed_are_noticed():
+    """By the campaign's digest."""
+    campaign = state([loads(HILLY)], 7)
+    (case,) = campaign.cases
+    statement = campaign.describe()
+    digest = statement["cases"][0]["heights_sha256"]
+
+    assert Campaign.restored(statement, [case.params], {digest: case.heights}).digest == campaign.digest
+    for wrong in ({digest: case.heights[:-4] + bytes(4)}, {}):
+        with pytest.raises(MistakeError, match="stored campaign"):
+            Campaign.restored(statement, [case.params], wrong)
