@@ -1,8 +1,8 @@
 #pragma once
 /// The touchdown leg by leg: a rigid body on crushable legs, in steps of 1 ms from the first touch until it rests or has fallen.
 /// Modelled: each leg elastic and damped up to its crush force (two stages, irreversible stroke, then elastic again), a foot
-/// that sticks, slides (Coulomb) or is caught, a plane slope with a height of its own under each foot, touch signals leg by leg and
-/// engine cut-off with tail-off, the lowest fixed part of the body against the ground.
+/// that sticks, slides (Coulomb) or is caught, a plane slope with a height of its own under each foot (roughness, rock, crater),
+/// touch signals leg by leg and engine cut-off with tail-off, the lowest fixed part of the body against the ground.
 /// Not modelled: bending and secondary struts, the load that friction puts along a strut, sinking, attitude jets and guidance
 /// after the first touch (thrust stays as it was until the cut), the Moon's turn and curvature.
 /// Sources: legs as elastic-plastic struts: Walton & Durling 1965, NASA TN D-2860; Rogers 1972, NASA TN D-6850 (Apollo);
@@ -340,13 +340,25 @@ struct Touch {
     Foot foot[legs_most];
 };
 
+/// Height of rock and crater under foot `number` above the plane of the pad, along its normal. It stays the foot's if that slides.
+MCR_FN real rise_under(World const& world, Pad const& pad, Draws const& draws, Touch const& touch, int number) {
+    Vec3 const arm_G = rotate_inverse(touch.body.q_BG, touch.foot[number].foot_B);
+    real const cosine = touch.stance.up_G.z;
+    SineCosine const azimuth = sine_cosine(pad.azimuth);
+    real const down = cosine * arm_G.x;
+    real const crater = crater_excess(pad.crater, azimuth.cosine * down - azimuth.sine * arm_G.y,
+                                      azimuth.sine * down + azimuth.cosine * arm_G.y);
+    return cosine * crater + rock_rise(world.terrain, foot_density(pad, world.touchdown, draws, number));
+}
+
 /// The first touch of a run that has ended: its lowest foot on its ground.
 MCR_FN void begin_touchdown(Params const& params, Surface const& surface, Run const& run, State const& state,
                             Draws const& draws, Touch& touch) {
     Truth const& truth = state.truth;
     World const& world = run.world;
     Bearings const b = bearings_of(world.gravity, world.touchdown.cg_height, truth.position_S, truth.velocity_S);
-    Pad const pad = pad_at(surface, world.terrain, world.gravity, truth.position_S);
+    Pad pad = pad_at(surface, world.terrain, world.gravity, world.touchdown, draws, truth.position_S);
+    MCR_SETTLE(pad);
     Slope const slope = slope_of(pad, unit(from_centre(world.gravity, truth.position_S)), b.forward);
     real const tank = truth.engines.propellant / world.propulsion.propellant + world.propulsion.residual;
     bool const wet = truth.engines.propellant > real(0);
@@ -369,6 +381,9 @@ MCR_FN void begin_touchdown(Params const& params, Surface const& surface, Run co
         Flag const felt = (1 - failing.touch_missed) * (1 - silent);
         touch.foot[k] = foot_of(world, params.legs, touch.stance, normals(draws, Stream::touchdown, 1u + static_cast<unsigned>(k)),
                                 k, felt);
+        MCR_SETTLE(touch);
+        MCR_SETTLE(pad);
+        touch.foot[k].ground = touch.foot[k].ground + rise_under(world, pad, draws, touch, k);
         rest_on(touch.body, touch.foot[k]);
     }
 }

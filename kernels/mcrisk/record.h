@@ -34,6 +34,7 @@ struct Record {
     real leg_load;                ///< [N] metric. Greatest axial load of a leg.
     real slide;                   ///< [m] metric. Way of the centre of gravity along the ground from first touch to rest.
     real body_room;               ///< [m] metric. Least height of the lowest fixed part above the ground; negative: it was struck.
+    real rock_height;             ///< [m] metric. Height of the highest rock under a foot or under the lowest fixed part.
     real acquisition_height;      ///< [m] True height at the first valid altimeter range.
     real acquisition_speed;       ///< [m s^-1] Speed at the first valid altimeter range.
     real acquisition_error;       ///< [m] Believed less true height at the first valid altimeter range.

@@ -20,11 +20,16 @@ enum class Stream : unsigned {
     altimeter = 12,          ///< Noise and dropouts of the altimeter.
     velocimeter = 13,        ///< Noise and dropouts of the velocimeter.
     camera = 14,             ///< Noise and false matches of the camera.
-    terrain = 15,            ///< Kept: roughness and hazards of the site.
+    terrain = 15,            ///< Slope and crater of a cell of the ground.
     touchdown = 16,          ///< Whether a foot is caught at contact.
     engine = 17,             ///< Whether the main engine starts, whether and when an engine stops.
     rcs = 18,                ///< Kept: impulse bit and misalignment of the attitude jets.
     faults = 19,             ///< Whether a sensor fault strikes.
+    terrain_crater = 20,     ///< Place in the crater of a cell, its depth, and the largest rock of the footprint.
+    terrain_rocks = 21,      ///< Which part of the footprint that rock lies in, and the rock under the body.
+    terrain_feet = 22,       ///< Rocks under feet 1 to 4 of a cell.
+    terrain_feet_middle = 23,  ///< The same of feet 5 to 8.
+    terrain_feet_last = 24,  ///< The same of feet 9 to 12.
 };
 
 constexpr unsigned dispersions_first = 0x40000000u;  ///< [] the lowest stream of a dispersed parameter

@@ -21,6 +21,16 @@ struct Terrain {
     real slope_azimuth;   ///< [rad] default 0 deg. Direction of descent of the slope, from downrange to the left.
     real roughness;       ///< [m] >= 0, default 20 mm. One-sigma height of the ground under a foot about that slope.
     real map_shift_cross; ///< [m] default 0 m. The same to the left, of an elevation model.
+    real cell;            ///< [m] > 0, default 10 m. Side of the square cells, each with slope, crater and rocks of its own.
+    real cell_slope;      ///< [rad] >= 0, default 0 deg. One-sigma slope of a cell along each axis, about the slope of the run.
+    real rock_area;       ///< [] 0 .. 1, default 0. Part of the ground that rocks cover.
+    real rock_height;     ///< [] >= 0, default 0.5. Height of a rock over its diameter.
+    real rock_largest;    ///< [m] > 0, default 5 m. Diameter that no rock exceeds.
+    real crater_density;  ///< [] >= 0, default 0. Craters of diameter D or more in an area of D squared.
+    real crater_smallest; ///< [m] > 0, default 2 m. Smallest diameter of a crater.
+    real crater_largest;  ///< [m] > 0, default 20 m. Largest diameter of a crater.
+    real crater_depth;    ///< [] >= 0, default 0.1. Mean depth of a crater over its diameter.
+    real crater_depth_spread; ///< [] >= 0, default 0.05. Half-width of that ratio, which is uniform.
 };
 
 /// Height of the ground over the sphere through the site, and its slope downrange.

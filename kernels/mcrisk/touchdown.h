@@ -33,6 +33,7 @@ struct Touchdown {
     real foot_caught;        ///< [] 0 .. 1, default 0.1. Probability that a foot is caught and cannot slide.
     real clearance;          ///< [m] >= 0, default 0.3 m. Height of the lowest fixed part, such as a nozzle, above the feet.
     real clearance_radius;   ///< [m] >= 0, default 0.3 m. Radius of that part about the axis.
+    real pad_radius;         ///< [m] > 0, default 0.15 m. Radius of a foot.
 };
 
 constexpr int legs_most = 12;  ///< [] legs a lander can have.

@@ -27,7 +27,10 @@ MCR_FN Record report(Params const& params, Surface const& surface, Run const& ru
     // ground under the lander: local vertical tilted by the slope toward its azimuth
     Bearings const b = bearings_of(world.gravity, gear.cg_height, truth.position_S, truth.velocity_S);
     Vec3 const up_S = unit(from_centre(world.gravity, truth.position_S));
-    Pad const pad = pad_at(surface, world.terrain, world.gravity, truth.position_S);
+    Pad pad = pad_at(surface, world.terrain, world.gravity, gear, draws, truth.position_S);
+    MCR_SETTLE(pad);
+    real const rock = highest_rock(pad, world.terrain, gear, draws);
+    real const body_rock = rock_rise(world.terrain, body_density(pad, gear, draws));
     Slope const slope = slope_of(pad, up_S, b.forward);
     Vec3 const normal_S = slope.normal_S;
     real const descent_rate = -dot(truth.velocity_S, normal_S);
@@ -61,10 +64,12 @@ MCR_FN Record report(Params const& params, Surface const& surface, Run const& ru
     Vec3 const axis_G = rotate_inverse(body.q_BG, Vec3{real(0), real(0), real(1)});
     real const rest_tilt = select(followed, arctangent2(norm(cross(axis_G, up_G)), dot(axis_G, up_G)), tilt);
     bool const topples = select(followed, body.settled == Settled::fallen, would_topple);
-    bool const strikes = followed & (body.room < real(0)) & !topples;
     bool const restless = followed & (body.settled == Settled::restless);
     real const stroke = select(followed, body.stroke, crush_stroke(gear, mass, gravity, maximum(descent_rate, real(0))));
     bool const spent = select(followed, body.exhausted == 1, stroke > gear.stroke_max);
+    // a rock takes room from the body; by the closed form it strikes where it is higher than clearance less stroke
+    real const room = select(followed, body.room, gear.clearance - stroke) - body_rock;
+    bool const strikes = (followed | (body_rock > real(0))) & (room < real(0)) & !topples;
 
     // outcome
     real const arc = -b.range;
@@ -131,7 +136,8 @@ MCR_FN Record report(Params const& params, Surface const& surface, Run const& ru
     r.rest_tilt = rest_tilt;
     r.leg_load = select(followed, body.load, real(0));
     r.slide = select(followed, body.slide, real(0));
-    r.body_room = select(followed, body.room, gear.clearance - stroke);
+    r.body_room = room;
+    r.rock_height = rock;
     r.acquisition_height = events.acquisition_height;
     r.acquisition_speed = events.acquisition_speed;
     r.acquisition_error = events.acquisition_error;
@@ -155,7 +161,7 @@ MCR_FN Record report(Params const& params, Surface const& surface, Run const& ru
     bool const finite = all(is_finite(r.descent_rate), is_finite(r.horizontal_speed), is_finite(r.tilt), is_finite(r.miss_distance),
                             is_finite(r.propellant_left), is_finite(r.flight_time), is_finite(r.delta_v), is_finite(r.altitude_error),
                             is_finite(r.velocity_error), is_finite(r.stability_margin), is_finite(r.leg_stroke), is_finite(r.rest_tilt), is_finite(r.leg_load),
-                            is_finite(r.slide), is_finite(r.body_room), state.ended != 2);
+                            is_finite(r.slide), is_finite(r.body_room), is_finite(r.rock_height), state.ended != 2);
     // what was decided in flight stands: a lander that tumbles is lost, though its numbers run away afterwards
     bool const decided = events.first >= 0;
     Record failed = invalid_record();
