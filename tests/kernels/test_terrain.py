@@ -11,9 +11,10 @@ MCR_FN Gravity moon() {{
 }}
 """
 ARGUMENTS = "Terrain terrain, Vec3 position_S, Vec3 ray_S"
-LEVEL = [0, 30e3, 8e3, 0, 6e3, 0, 0, 0, 0, 0, 0]
-SCARP = [3000, 35e3, 8e3, 0, 6e3, 0, 0, 0, 0, 0, 0]  # HAKUTO-R Mission 1: 3 km over the wall of Atlas
-RIM = [2000, 35e3, 8e3, 900, 5e3, 120, -400, 0, 0, 0, 0]  # with a raised rim, a map error and a shift
+PAD = [0] * 10  # what is under a lander matters to no ray
+LEVEL = [0, 30e3, 8e3, 0, 6e3, 0, 0, 0, 0, 0, 0, *PAD]
+SCARP = [3000, 35e3, 8e3, 0, 6e3, 0, 0, 0, 0, 0, 0, *PAD]  # HAKUTO-R Mission 1: 3 km over the wall of Atlas
+RIM = [2000, 35e3, 8e3, 900, 5e3, 120, -400, 0, 0, 0, 0, *PAD]  # with a raised rim, a map error and a shift
 
 
 def _profile(terrain, x):
