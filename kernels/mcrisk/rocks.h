@@ -16,7 +16,7 @@ namespace mcr {
 MCR_FN real rock_size(Terrain const& terrain, real density) {
     real const area = maximum(terrain.rock_area, real(1e-6));
     real const decay = real(1.79) + real(0.152) / area;
-    real const inverse = minimum(real(4 / 3.14159265358979) * area * decay * decay / density, real(1e24));
+    real const inverse = minimum(real(4 / 3.14159265358979) * area * decay * decay / density, real(1e30));
     real const sum = real(1) + inverse;
     // ln(1 + x) as ln(s) x / (s - 1), s = 1 + x rounded: Kahan's
     real const rounded = select(sum == real(1), real(1), sum - real(1));
