@@ -252,7 +252,8 @@ def test_a_pad_adds_the_falls_of_model_and_run(probe):
         Terrain terrain = terrain_of(0, 0, 0);
         terrain.slope = slope;
         terrain.slope_azimuth = azimuth;
-        Pad const pad = pad_at(surface_of_test(), terrain, moon(), Vec3{20, 30, 1});
+        Draws const draws = make_draws(1, 2);
+        Pad const pad = pad_at(surface_of_test(), terrain, moon(), Touchdown{}, draws, Vec3{20, 30, 1});
         """,
     )  # fmt: skip
     slope, azimuth = pad(np.arctan([0, 0.1, 0.1, 0.1]), np.radians([0, 0, 90, 180]))
