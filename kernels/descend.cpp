@@ -57,6 +57,9 @@ MCR_BLOCK begin_run(Params const& params, Run& run, State& state, Draws const& d
 MCR_BLOCK tick_run(Params const& params, Surface const& surface, Run const& run, State& state, Draws const& draws, int tick) {
     fly_tick(params, surface, run, state, draws, tick);
 }
+MCR_BLOCK divert_run(Params const& params, Surface const& surface, Run const& run, State& state, Draws const& draws) {
+    divert(params, surface, run, state, draws);
+}
 MCR_BLOCK report_run(Params const& params, Surface const& surface, Run const& run, State const& state, Body const& body,
                      Draws const& draws, Record& record) {
     record = report(params, surface, run, state, body, draws);
@@ -383,6 +386,22 @@ bool any_lane(Flag const (&flags)[tile_width]) {
     return any != 0;
 }
 
+constexpr Part phase_words{static_cast<int>((offsetof(State, guidance) + offsetof(GuidanceMemory, phase)) / 4), 1};
+constexpr Part mapped_words{static_cast<int>((offsetof(State, guidance) + offsetof(GuidanceMemory, mapped)) / 4), 1};
+
+/// Maps of hazards: each lane's own, once in its flight, one at a time.
+void divert_tile(Tile& tile, Params const& params, Surface const& surface) {
+    for (int lane = 0; lane < tile_width; ++lane) {
+        bool const may = (tile.state.column[phase_words.first][lane] == static_cast<unsigned>(Phase::approach)) &
+                         (tile.state.column[mapped_words.first][lane] == static_cast<unsigned>(Mapped::not_yet));
+        if (!may) continue;
+        State state = tile.state.load(lane);
+        if (!is_map_due(params, state)) continue;
+        divert_run(params, surface, tile.run.load(lane), state, tile.draws(lane));
+        tile.state.store(lane, state, guidance_words, events_words);
+    }
+}
+
 /// Flies a tile of runs, which has the first `runs` lanes; the others fly for nothing. The state of a run is kept as it ends;
 /// its lane flies on for nothing. The last run that still flies goes on alone: a tick of one run alone takes two thirds of
 /// a tile's. `shape`: of the ground that is most.
@@ -395,6 +414,7 @@ void fly_tile(Tile& tile, Params const& params, Surface const& surface, Shape sh
     auto const filter_block = strikes ? integrate_filter_struck_tile : integrate_filter_tile;
     unsigned flying[tile_width];
     for (int lane = 0; lane < tile_width; ++lane) flying[lane] = lane < runs;
+    bool const maps = params.onboard.hazards.fitted == 1;
     bool const mapped = is_mapped(params);
     bool const grid = shape == Shape::grid;
     bool const formula = shape == Shape::formula;
@@ -408,6 +428,7 @@ void fly_tile(Tile& tile, Params const& params, Surface const& surface, Shape sh
     int tick = 0;
     for (; tick < params.simulation.time_max_ticks && left > 1; ++tick) {
         Schedule const now = schedule_of(params, tick);
+        if (now.guide && maps) divert_tile(tile, params, surface);
         if (now.guide) guide_block(tile, params, tick);
         if (strikes) fail_tile(tile, params, tick);
         control_block(tile, params);

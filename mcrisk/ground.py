@@ -3,6 +3,7 @@
     [ground]
     files = ["ldem_512.tif", "nac_dtm.tif"]      elevation models, found beside the mission file; or
     synthetic = "highland"                       ground with the statistics of a terrain class, by `seed`
+    region = "mare"                              rocks, craters and slopes of a terrain class at the pad (regions.py)
 
 Heights count from the ground at the target: a map that lies higher or lower than site.elevation there is moved, and
 says so.
@@ -62,8 +63,9 @@ def relief_of(mission: Mission) -> Relief | None:
     asked = {
         path.removeprefix("ground."): mission.tables[path] for path in mission.tables if path.startswith("ground.")
     }
-    if not asked:
+    if not asked.keys() - {"region"}:
         return None
+    asked.pop("region", None)
     sources = [name for name in ("files", "synthetic") if name in asked]
     if len(sources) != 1:
         got = "both" if sources else "neither"

@@ -134,11 +134,36 @@ def concerns(mission: Mission) -> tuple[str, ...]:
     for which, what in (("delivery", "orbit"), ("knowledge", "knowledge of the orbit")):
         if not any(mission.cholesky(which)):
             found.append(f"the {what} is without error in every run: state [{which}]")
-    if "terrain.slope" not in mission.dispersions:
+    modelled = bool({"ground.files", "ground.synthetic"} & mission.tables.keys())
+    sloped = modelled or bool(mission.value("terrain.cell_slope"))
+    if sloped and "terrain.slope" in mission.dispersions:
+        found.append(
+            "terrain.slope is dispersed on top of slopes that the ground has already: leave it out, or set its sigma "
+            "to zero where it is inherited"
+        )
+    if mission.value("hazards.fitted"):
+        found += _avoidance(mission)
+    if "terrain.slope" not in mission.dispersions and not sloped:
         found.append("the ground has the same slope in every run: disperse terrain.slope")
     if not mission.value("velocimeter.fitted"):
         found.append("without a velocimeter the horizontal speed at contact is that of drifting inertial navigation")
     return tuple(found)
+
+
+def _avoidance(mission: Mission) -> list[str]:
+    """What keeps hazard avoidance from being of use."""
+    value, found = mission.value, []
+    if not value("hazards.height") > value("guidance.terminal_height"):
+        found.append(
+            f"hazards are mapped at {mission.text('hazards.height', 4)}, in the terminal descent, which begins at "
+            f"{mission.text('guidance.terminal_height', 4)}: the target stays; map them higher"
+        )
+    if not any(value(f"terrain.{name}") for name in ("cell_slope", "rock_area", "crater_density")):
+        found.append(
+            "hazards are mapped, but every cell of the ground is alike: state ground.region, or rocks and craters in "
+            "[terrain]"
+        )
+    return found
 
 
 def _disturbance(mission: Mission, plant: Plant) -> float:

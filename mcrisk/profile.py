@@ -66,7 +66,9 @@ def quiet(packed: bytes, real: int = 4) -> bytes:
             case["faults"][name]["rate"] = 0
     world["touchdown"]["foot_caught"] = 0
     world["touchdown"]["leg_length_error"] = 0
-    world["terrain"]["roughness"] = 0
+    for name in ("roughness", "cell_slope", "rock_area", "crater_density"):
+        world["terrain"][name] = 0
+    case["onboard"]["hazards"]["fitted"] = 0
     return case.tobytes()
 
 

@@ -23,12 +23,16 @@ __all__ = [
     "Number",
     "Region",
     "find",
+    "pad_values",
     "rock_area",
     "rock_probability",
     "rocks_per_area",
     "slope_at",
 ]
 
+PAD_BASELINE = 5.0  # [m] about the size of a lander
+PAD_CRATER = 2.0  # [m] smaller ones do not tilt a lander
+RAYLEIGH_MEDIAN = 1.1774  # [] over the mode: sqrt(2 ln 2)
 BASELINE = 17.0  # [m] of the slope that each kind states: between spots of the LOLA, Rosenburg et al. 2011
 
 ROSENBURG = "Rosenburg et al. 2011, JGR 116, E02001"
@@ -135,6 +139,33 @@ def slope_at(region: Region, baseline: ArrayLike) -> Reals:
     length = _positive("baseline", baseline)
     found: Reals = np.arctan(math.tan(region.slope.value) * (length / BASELINE) ** (region.hurst.value - 1))
     return found
+
+
+def pad_values(region: Region, *, cell: float | None = None, sloped: bool = False) -> dict[str, float]:
+    """What the ground is like below the cells of an elevation model: kernel parameters of [terrain] by path, in SI.
+
+    cell: [m] of the model about the site, None without one. sloped: whether the mission has slopes of its own under its
+    lander; the cells then have none. Craters are those that a model cannot show, smaller than four cells or, without
+    one, than the baseline of the slopes. The slope of a cell has the region's median at 5 m, less what craters make of
+    it, as a Rayleigh distribution (median 1.1774 of its mode).
+    """
+    from .synthetic import HILLS
+
+    least, most = region.crater_depth_least.value, region.crater_depth_most.value
+    smallest = max(region.crater_least.value, PAD_CRATER)
+    largest = min(BASELINE, math.inf if cell is None else 4 * cell, region.crater_most.value)
+    flat = sloped or (cell is not None and cell <= PAD_BASELINE)
+    hills = 0.0 if flat else HILLS.get(region.name, 1.0) * float(slope_at(region, PAD_BASELINE)) / RAYLEIGH_MEDIAN
+    return {
+        "terrain.cell_slope": round(hills, 6),
+        "terrain.rock_area": region.rock_share.value,
+        "terrain.rock_height": region.rock_height.value,
+        "terrain.crater_density": region.crater_density.value if largest > smallest else 0.0,
+        "terrain.crater_smallest": smallest,
+        "terrain.crater_largest": max(largest, smallest),
+        "terrain.crater_depth": round(0.5 * (least + most), 6),
+        "terrain.crater_depth_spread": round(0.5 * (most - least), 6),
+    }
 
 
 def rock_area(share: float, diameter: ArrayLike) -> Reals:

@@ -18,10 +18,12 @@ from .values import Value, default_values, flat, read_value
 
 __all__ = ["Resolved", "resolve"]
 
+NO_REGION = "none"  # of ground.region
 READERS: dict[str, Callable[[object, str], Any]] = {
     "mass.budget": read_budget,
     "ground.files": read_files,
     "ground.synthetic": read_class,
+    "ground.region": read_class,
 }
 
 
@@ -71,6 +73,8 @@ def resolve(entries: Mapping[str, Entry], problems: Problems, where: str) -> Res
     if len(problems.mistakes) == broken:
         try:
             _derive_mass(schema, values, origins, tables)
+            with problems.caught():
+                _derive_pad(values, origins, tables, dispersions)
         except ImpossibleDesign as refusal:
             contradiction = f"{where}: {refusal}"
     if not contradiction:
@@ -156,6 +160,24 @@ def _derive_mass(schema: Schema, values: dict[str, Value], origins: dict[str, st
     propellant = propellant_at_pdi(tables, dry, attitude)
     if not math.isnan(propellant):
         values[path], origins[path] = propellant, "derived"
+
+
+def _derive_pad(
+    values: dict[str, Value], origins: dict[str, str], tables: Mapping[str, Any], dispersions: Mapping[str, Dispersion]
+) -> None:
+    """Rocks, craters and slopes at the pad that follow from a terrain class, unless stated."""
+    region = tables.get("ground.region", tables.get("ground.synthetic", NO_REGION))
+    if region == NO_REGION:
+        return
+    from . import regions, synthetic
+
+    cell = None
+    if "ground.synthetic" in tables or "ground.files" in tables:
+        cell = tables.get("ground.site_cell", synthetic.SITE_CELL if "ground.synthetic" in tables else None)
+    sloped = origins.get("terrain.slope") == "stated" or "terrain.slope" in dispersions
+    for path, value in regions.pad_values(regions.find(region), cell=cell, sloped=sloped).items():
+        if origins.get(path) != "stated":
+            values[path], origins[path] = value, "derived"
 
 
 def _check_complete(

@@ -50,6 +50,7 @@ HILL, IS_THERE, PLACE_X, PLACE_Y, SIZE, FRESHNESS, SHIFT = range(7)
 NORMAL = math.sqrt(4 * (65536**2 - 1) / 12)  # sigma of the sum of four whole numbers from 0 to 65535
 SPLINE = 151 / 315  # of the noise's variance left by cubic B-splines, in each direction: the integral of their square
 # Part of the median slope at 17 m that hills make where craters lie on them: found by trial, kept by a test.
+SITE_CELL = 2.5  # [m] of the patch about the site, unless stated
 HILLS = {"mare": 0.77, "highland": 0.89, "ejecta": 0.97}
 
 
@@ -109,7 +110,7 @@ def ground(
     half_width: float = 10e3,
     cell: float = 100.0,
     site_half_width: float = 1000.0,
-    site_cell: float | None = 2.5,
+    site_cell: float | None = SITE_CELL,
     small_craters: bool = True,
     named: Sequence[Crater] = (),
 ) -> Relief:

@@ -82,6 +82,7 @@ COVARIANCE = "6 x 6 covariance in SI: radial, along, cross position, then veloci
 LISTS = {
     "ground.files": "Elevation models of the ground along the track: a file or several, the finest for the target.",
     "ground.synthetic": "Terrain class of a ground that is made up: mare, highland or ejecta.",
+    "ground.region": "Terrain class of rocks, craters and slopes at the pad, or none; else that of ground.synthetic.",
     "mass.budget": "Manoeuvres between launch and powered descent: tables of name, delta_v and isp.",
     **{f"{section}.covariance": COVARIANCE for section in SCATTERS},
 }

@@ -130,6 +130,7 @@ MCR_FN State start(Params const& params, Run const& run, Draws const& draws) {
     events.gate_speed = real(-1);
     events.gate_trim = real(-1);
     events.gate_miss = real(-1);
+    events.divert = real(-1);
     events.altimeter_range = real(-1);
     events.altimeter_last = real(-1);
     return state;

@@ -2,6 +2,7 @@
 /// One descent, as its block diagram: guide, fail, control, propagate (truth), sense and integrate (inertial unit and strapdown), measure and
 /// correct, watch. Each block is one verb on the state of a run; the entry files loop over runs and ticks.
 #include "arrival.h"
+#include "divert.h"
 #include "dynamics.h"
 #include "failing.h"
 #include "verdict.h"
@@ -204,6 +205,7 @@ MCR_FN State begin(Params const& params, Run& run, Draws const& draws) {
 MCR_FN void fly_tick(Params const& params, Surface const& surface, Run const& run, State& state, Draws const& draws, int tick) {
     Schedule const now = schedule_of(params, tick);
     Shape const shape = shape_of(surface, run.world.terrain);
+    if (now.guide && is_map_due(params, state)) divert(params, surface, run, state, draws);
     if (now.guide && state.failing.computer_down == 0) do_guide(params, state, tick);
     if (run.struck.any == 1) do_fail(params, run, state, tick);
     bool const up = state.failing.computer_down == 0;

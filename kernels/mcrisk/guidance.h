@@ -5,6 +5,7 @@
 /// All decisions use the Estimate; a wrong estimate therefore flies a wrong descent.
 /// Sources: Klumpp 1974 (Apollo descent guidance); Lu 2020, JGCD 43(2) (augmented family); D'Souza 1997, AIAA 97-3709;
 /// Cherry 1964 (E-guidance: linear acceleration profile).
+#include "hazards.h"
 #include "navigation.h"
 #include "phase.h"
 #include "propulsion.h"
@@ -59,6 +60,9 @@ struct Guidance {
     real cutoff_shock;           ///< [m s^-2] > 0, default 5 m/s^2. Acceleration by the legs that cuts the engines.
     real cutoff_delay;           ///< [s] >= 0, default 50 ms. Time from the signal to the closing of the valves.
     real cutoff_backup;          ///< [s] 0 .. 20, default 10 s. Time after the first touch when the engines are cut at the latest.
+    real target_tilt_max;        ///< [rad] > 0, default 15 deg. Largest thrust tilt on the way to a target that hazard avoidance chose.
+    real target_share;           ///< [] 0 .. 1, default 0.5. Share of that lateral authority which the way is planned with.
+    real target_gain;            ///< [s^-1] > 0, default 0.2 /s. Speed toward such a target over the distance from it, when near.
 };
 
 /// Memory of guidance: what is held between its cycles.
@@ -75,6 +79,9 @@ struct GuidanceMemory {
     real duty_owed;              // [] mean duty that pulses so far fall short of
     real mass;                   // [kg] believed
     real thrust_scale;           // [] believed actual over nominal thrust per mass
+    real target_x;               // [m] from the site's, downrange
+    real target_y;               // [m] to the left
+    Mapped mapped;               // whether hazards were mapped
     real saturation;             // [s] time for which more thrust was asked than there is
 };
 
@@ -275,27 +282,110 @@ MCR_FN real lift_on_reference(Guidance const& guidance, Reference const& referen
            b.forward_speed * b.forward_speed / b.radius;
 }
 
+/// The same within what the engines can do.
+MCR_FN real lift_wanted(Guidance const& guidance, Reference const& reference, Bearings const& b, Vec3 const& free_S, real full) {
+    return clamp(lift_on_reference(guidance, reference, b, free_S), real(-0.25) * dot(free_S, b.up), full);
+}
+
+/// Horizontal acceleration that tilt and thrust leave beside a lift.
+MCR_FN real lateral_limit(real tilt, real lift, real full) {
+    SineCosine const turn = sine_cosine(tilt);
+    real const room = square_root(maximum(full * full - lift * lift, real(0)));
+    return maximum(minimum(lift * turn.sine / maximum(turn.cosine, real(0.05)), room), real(0.02) * lift);
+}
+
+/// Horizontal acceleration that moves the place of touchdown.
+struct Shift {
+    real ahead;                  // [m s^-2] toward forward
+    real aside;                  // [m s^-2] to the left
+};
+
+MCR_FN real norm(Shift const& shift) { return square_root(shift.ahead * shift.ahead + shift.aside * shift.aside); }
+
+/// Time [s] in which the approach is to be over its target.
+MCR_FN real shift_time(Reference const& reference) { return maximum(reference.time - settling_time, real(6)); }
+
+/// The linear profile to rest over the target is -2 v/T + 6 d/T^2, where d is the displacement from the natural stopping point
+/// (v T/3 ahead) to the target: this is its second part.
+MCR_FN Shift shift_to(real target_x, real target_y, Bearings const& b, Vec3 const& position_S, Vec3 const& velocity_S, real time) {
+    real const stop = time / real(3);
+    return Shift{real(6) * (target_x + b.range - b.forward_speed * stop) / (time * time),
+                 real(6) * (target_y - position_S.y - velocity_S.y * stop) / (time * time)};
+}
+
+/// How much of it is flown: a share of the lateral authority, and less toward contact, because a late correction of position must
+/// not cost the null of velocity.
+MCR_FN real shift_allowed(Guidance const& guidance, real limit, real time) {
+    return guidance.divert_share * limit * clamp((time - settling_time) / settling_time, real(0), real(1));
+}
+
+/// What a lander can do on its way to a target that hazard avoidance chose.
+struct Authority {
+    real early;                  // [m s^-2] before the terminal descent
+    real late;                   // [m s^-2] in it
+    real time;                   // [s] to the ground
+    real time_late;              // [s] of the terminal descent
+};
+
+MCR_FN Authority authority_of(Guidance const& guidance, Reference const& reference, real lift, real full) {
+    real const early = minimum(guidance.target_tilt_max, guidance.approach_tilt_max);
+    real const late = minimum(guidance.target_tilt_max, guidance.terminal_tilt_max);
+    return Authority{guidance.target_share * lateral_limit(early, lift, full),
+                     guidance.target_share * lateral_limit(late, lift, full), reference.time,
+                     minimum(reference_at(guidance, guidance.terminal_height).time, reference.time)};
+}
+
+constexpr real null_time = real(4);  ///< [s] before contact when the last horizontal speed is to be gone.
+
+/// Speed toward such a target: what can be stopped within the distance and until contact, and less when near (the square-root
+/// law of position controllers). Then the deceleration that keeps to it.
+MCR_FN Shift speed_to(Guidance const& guidance, Authority const& has, bool terminal, real distance) {
+    real const braking = select(terminal, has.late, has.early);
+    real const near = guidance.target_gain * distance;
+    real const far = square_root(real(2) * braking * distance);
+    real const until = has.late * maximum(minimum(has.time, has.time_late) - null_time, real(0)) +
+                       has.early * maximum(has.time - has.time_late, real(0));
+    real const speed = minimum(minimum(near, far), until);
+    return Shift{speed, minimum(braking, guidance.target_gain * speed)};
+}
+
+/// Greatest way to rest by speed_to from a speed: under its bound by time, and before that at all the acceleration there is.
+MCR_FN real way_until(Guidance const& guidance, Authority const& has, real speed) {
+    real const late = maximum(minimum(has.time, has.time_late) - null_time, real(0));
+    real const early = maximum(has.time - has.time_late, real(0));
+    real const excess = maximum(speed - has.late * late - has.early * early, real(0));
+    real const spare = has.early * maximum(real(1) / maximum(guidance.target_share, real(0.01)) - real(1), real(0.1));
+    return real(0.5) * (has.early * early * early + has.late * late * late) + has.late * late * early +
+           real(0.5) * excess * excess / maximum(spare, real(1e-3));
+}
+
 /// Approach and terminal descent: thrust acceleration asked for.
 MCR_FN Vec3 descend_on_reference(Guidance const& guidance, Reference const& reference, Bearings const& b, Vec3 const& free_S,
-                                 Vec3 const& position_S, Vec3 const& velocity_S, real full, bool terminal) {
-    real const pull = -dot(free_S, b.up);
-    real const lift = clamp(lift_on_reference(guidance, reference, b, free_S), real(0.25) * pull, full);
-
-    // horizontally: the linear profile to rest over the target is -2 v/T + 6 d/T^2, where d is the displacement from the
-    // natural stopping point (v T/3 ahead) to the target. The displacement is flown only as far as a share of the lateral
-    // authority allows and fades out before contact: a late correction of position must not cost the null of velocity.
-    real const time = maximum(reference.time - settling_time, real(6));
-    SineCosine const turn = sine_cosine(select(terminal, guidance.terminal_tilt_max, guidance.approach_tilt_max));
-    real const room = square_root(maximum(full * full - lift * lift, real(0)));
-    real const limit = maximum(minimum(lift * turn.sine / maximum(turn.cosine, real(0.05)), room), real(0.02) * lift);
-    real const shift_ahead = real(6) * (b.range - b.forward_speed * time / real(3)) / (time * time);
-    real const shift_aside = real(6) * (-position_S.y - velocity_S.y * time / real(3)) / (time * time);
-    real const shift = square_root(shift_ahead * shift_ahead + shift_aside * shift_aside);
-    real const share = guidance.divert_share * limit * clamp((time - settling_time) / settling_time, real(0), real(1));
-    real const keep = select(shift > share, share / maximum(shift, real(1e-6)), real(1));
+                                 Vec3 const& position_S, Vec3 const& velocity_S, real full, bool terminal,
+                                 GuidanceMemory const& memory) {
+    real const lift = lift_wanted(guidance, reference, b, free_S, full);
+    real const time = shift_time(reference);
+    bool const safe = memory.mapped == Mapped::safe;
+    real const tilt = select(terminal, guidance.terminal_tilt_max, guidance.approach_tilt_max);
+    real const limit = lateral_limit(select(safe, minimum(tilt, guidance.target_tilt_max), tilt), lift, full);
+    Shift const shift = shift_to(memory.target_x, memory.target_y, b, position_S, velocity_S, time);
+    real const size_shift = norm(shift);
+    real const share = shift_allowed(guidance, limit, time);
+    real const keep = select(size_shift > share, share / maximum(size_shift, real(1e-6)), real(1));
     real const gain = guidance.terminal_gain;
-    real const ahead = select(terminal, -gain * b.forward_speed, real(-2) * b.forward_speed / time + keep * shift_ahead);
-    real const aside = select(terminal, -gain * velocity_S.y, real(-2) * velocity_S.y / time + keep * shift_aside);
+    real const usual_ahead = select(terminal, -gain * b.forward_speed, real(-2) * b.forward_speed / time + keep * shift.ahead);
+    real const usual_aside = select(terminal, -gain * velocity_S.y, real(-2) * velocity_S.y / time + keep * shift.aside);
+
+    // toward a cell that looked safe the lander is led to the ground
+    real const way_ahead = memory.target_x + b.range;
+    real const way_aside = memory.target_y - position_S.y;
+    real const way = maximum(square_root(way_ahead * way_ahead + way_aside * way_aside), real(1e-3));
+    Shift const led = speed_to(guidance, authority_of(guidance, reference, lift, full), terminal, way);
+    real const closing = (way_ahead * b.forward_speed + way_aside * velocity_S.y) / way;
+    real const brake = led.aside * clamp(closing / maximum(led.ahead, real(1e-3)), real(0), real(1));
+    real const toward = gain * led.ahead - brake;
+    real const ahead = select(safe, toward * (way_ahead / way) - gain * b.forward_speed, usual_ahead);
+    real const aside = select(safe, toward * (way_aside / way) - gain * velocity_S.y, usual_aside);
     real const size = square_root(ahead * ahead + aside * aside);
     real const factor = select(size > limit, limit / maximum(size, real(1e-6)), real(1));
     return lift * b.up + (factor * ahead) * b.forward + Vec3{real(0), factor * aside, real(0)};
@@ -393,7 +483,7 @@ MCR_FN void guide(Guidance const& guidance, Propulsion const& propulsion, Gravit
     memory.time_to_go = select(braking, select(dsouza, time_dsouza, law.time_to_go), memory.time_to_go);
     memory.trim = select(braking & !dsouza & !apollo, law.trim, memory.trim);
     Vec3 const approach_S = descend_on_reference(guidance, reference, b, free_S, estimate.position_S, estimate.velocity_S, full,
-                                                 phase == Phase::terminal);
+                                                 phase == Phase::terminal, memory);
     Vec3 const thrust_S = select(braking, brake_S, approach_S);
     real const size = norm(thrust_S);
 

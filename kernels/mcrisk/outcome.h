@@ -42,7 +42,7 @@ enum class Cause : int {
     navigation_drift = 18,     ///< Navigation error grew beyond what the landing tolerates.
     guidance_saturated = 19,   ///< Guidance asked for more thrust than there was.
     control_saturated = 20,    ///< Attitude control could not follow the command.
-    divert_failed = 21,        ///< A divert could not be completed.
+    divert_failed = 21,        ///< Hazard avoidance found no safe cell in reach, or the lander missed the one it chose.
     touch_sensor = 22,         ///< A touch signal was false or missing.
     terrain_site = 23,         ///< The ground under the lander was too steep or too rough.
     dispersion = 24,           ///< No single event: ordinary scatter beyond the limits.

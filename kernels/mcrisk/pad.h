@@ -82,11 +82,17 @@ MCR_FN real footprint_area(Touchdown const& gear) {
     return pi * maximum(maximum(gear.foot_radius * gear.foot_radius, parts), real(1e-6));
 }
 
+/// Draw number of a cell.
+MCR_FN unsigned cell_number(int ix, int iy) {
+    return (static_cast<unsigned>(clamp(ix, -cell_most, cell_most) + cell_most + 1) << 16) |
+           static_cast<unsigned>(clamp(iy, -cell_most, cell_most) + cell_most + 1);
+}
+
 /// The pad of a cell about a place in it. Slopes add as the falls of the ground per metre, downrange and to the left.
 /// `shape`: that of the run's ground, or one that is more.
 MCR_FN Pad pad_about(Surface const& surface, Terrain const& terrain, Touchdown const& gear, Draws const& draws, GridPoint const& place,
                      int ix, int iy, Shape shape) {
-    unsigned const cell = (static_cast<unsigned>(ix + cell_most + 1) << 16) | static_cast<unsigned>(iy + cell_most + 1);
+    unsigned const cell = cell_number(ix, iy);
     Uniform4 const first = uniforms(draws, Stream::terrain, cell);
     Uniform4 const second = uniforms(draws, Stream::terrain_crater, cell);
     Crater crater = crater_of(terrain, first.c, first.d, second);

@@ -7,6 +7,7 @@
 #include "faults.h"
 #include "gravity.h"
 #include "guidance.h"
+#include "hazards.h"
 #include "imu.h"
 #include "navigation.h"
 #include "propulsion.h"
@@ -38,6 +39,7 @@ struct Onboard {
     Navigation navigation;       ///< Navigation.
     Guidance guidance;           ///< Guidance.
     Control control;             ///< Attitude control.
+    Hazards hazards;             ///< Hazard detection and avoidance.
 };
 
 /// What counts as a landing.

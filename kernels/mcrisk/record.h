@@ -35,6 +35,7 @@ struct Record {
     real slide;                   ///< [m] metric. Way of the centre of gravity along the ground from first touch to rest.
     real body_room;               ///< [m] metric. Least height of the lowest fixed part above the ground; negative: it was struck.
     real rock_height;             ///< [m] metric. Height of the highest rock under a foot or under the lowest fixed part.
+    real divert_distance;         ///< [m] Distance by which hazard avoidance moved the target.
     real acquisition_height;      ///< [m] True height at the first valid altimeter range.
     real acquisition_speed;       ///< [m s^-1] Speed at the first valid altimeter range.
     real acquisition_error;       ///< [m] Believed less true height at the first valid altimeter range.

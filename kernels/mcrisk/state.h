@@ -68,6 +68,9 @@ struct Events {
     real gate_speed;
     real gate_trim;
     real gate_miss;
+    real divert;                 // [m] by which the target was moved
+    int  chosen_x;               // cell of the target after the map
+    int  chosen_y;
     real contact_fraction;       // part of the last tick that had passed at contact
 };
 

@@ -30,6 +30,7 @@ enum class Stream : unsigned {
     terrain_feet = 22,       ///< Rocks under feet 1 to 4 of a cell.
     terrain_feet_middle = 23,  ///< The same of feet 5 to 8.
     terrain_feet_last = 24,  ///< The same of feet 9 to 12.
+    hazards = 25,            ///< Whether a cell's hazard is seen, a safe one mistaken; number 0: error of the new target.
 };
 
 constexpr unsigned dispersions_first = 0x40000000u;  ///< [] the lowest stream of a dispersed parameter

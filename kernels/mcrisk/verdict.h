@@ -103,6 +103,9 @@ MCR_FN Record report(Params const& params, Surface const& surface, Run const& ru
     residual = (outcome == Outcome::propellant_depletion) ? Cause::propellant_budget : residual;
     residual = (((outcome == Outcome::tip_over) & (lean_ground > real(0.5) * lean)) | (outcome == Outcome::hazard_strike))
                    ? Cause::terrain_site : residual;
+    bool const elsewhere = (pad.cell != cell_number(events.chosen_x, events.chosen_y)) | (state.guidance.mapped == Mapped::none);
+    bool const missed = all(residual == Cause::terrain_site, state.guidance.mapped != Mapped::not_yet, elsewhere);
+    residual = missed ? Cause::divert_failed : residual;
     bool const unfelt = any(state.failing.touch_missed == 1, body.unfelt == 1, restless & (body.called < 0));
     residual = (followed & unfelt) ? Cause::touch_sensor : residual;
     Cause cause = events.cause != 0 ? static_cast<Cause>(events.cause) : residual;
@@ -138,6 +141,7 @@ MCR_FN Record report(Params const& params, Surface const& surface, Run const& ru
     r.slide = select(followed, body.slide, real(0));
     r.body_room = room;
     r.rock_height = rock;
+    r.divert_distance = events.divert;
     r.acquisition_height = events.acquisition_height;
     r.acquisition_speed = events.acquisition_speed;
     r.acquisition_error = events.acquisition_error;

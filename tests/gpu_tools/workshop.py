@@ -225,7 +225,10 @@ def _highland() -> Any:
 
 
 def modelled(params: bytes, mapped: bool = False) -> tuple[bytes, bytes]:
-    """The same Params over a made-up highland, and its heights; `mapped`: with a computer that knows it."""
+    """The same Params over a made-up highland with rocks and craters, and its heights; the lander avoids hazards.
+
+    mapped: its computer knows the highland.
+    """
     schema, found = load_schema(), _highland()
     block = np.frombuffer(params, schema.params_dtype(4)).copy()
     for path, value in found.values.items():
@@ -234,6 +237,9 @@ def modelled(params: bytes, mapped: bool = False) -> tuple[bytes, bytes]:
         for folder in folders:
             place = place[folder]
         place[name] = value
+    for name, number in (("rock_area", 0.05), ("crater_density", 0.05), ("cell_slope", 0.05)):
+        block["world"]["terrain"][name] = number
+    block["onboard"]["hazards"]["fitted"] = 1
     if mapped:
         block["onboard"]["navigation"]["gate_policy"] = schema.enums["GatePolicy"]["dem_aware"]
     return block.tobytes(), found.heights

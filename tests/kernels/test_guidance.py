@@ -155,7 +155,7 @@ def approach(probe):
     Bearings const b{{0, 0, 1}, {1, 0, 0}, real(1e12), height, climb_rate, forward_speed, range};
     Reference const reference = reference_at(guidance, height);
     Vec3 const asked_S = descend_on_reference(guidance, reference, b, Vec3{0, 0, real(-1.62)}, Vec3{-range, y, height},
-                                              Vec3{forward_speed, vy, climb_rate}, full, terminal);
+                                              Vec3{forward_speed, vy, climb_rate}, full, terminal, GuidanceMemory{});
     """
     arguments = (
         "real range, real forward_speed, real y, real vy, real height, real climb_rate, real full, bool terminal"
@@ -230,7 +230,7 @@ def test_an_error_of_the_descent_rate_dies_out_by_its_gain(probe):
     for (int k = 0; k < steps; ++k) {
         Bearings const b{{0, 0, 1}, {1, 0, 0}, real(1e12), height, climb, 0, 0};
         Vec3 const asked_S = descend_on_reference(guidance, reference_at(guidance, height), b, Vec3{0, 0, real(-1.62)},
-                                                  Vec3{0, 0, height}, Vec3{0, 0, climb}, 20, false);
+                                                  Vec3{0, 0, height}, Vec3{0, 0, climb}, 20, false, GuidanceMemory{});
         real const a = asked_S.z - real(1.62);
         height += h * climb + real(0.5) * h * h * a;
         climb += h * a;

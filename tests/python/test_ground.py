@@ -79,6 +79,40 @@ def _projection():
     return Projection(*(value(f"site.{name}") for name in ("latitude", "longitude", "azimuth")), 0.0)
 
 
+@pytest.mark.parametrize(("region", "rocks", "craters"), [("mare", 0.01, 0.05), ("ejecta", 0.1, 0.02), ("none", 0, 0)])
+def test_a_region_gives_the_pad_its_rocks_and_craters(region, rocks, craters):
+    """Numbers of regions.py where the mission states none; slopes of its own, since generic_small disperses its slope."""
+    mission = loads(BASE + f'[ground]\nregion = "{region}"\n')
+
+    assert mission.value("terrain.rock_area") == rocks
+    assert mission.value("terrain.crater_density") == craters
+    assert mission.value("terrain.cell_slope") == 0
+    assert ground.of(mission) is ground.FLAT
+
+
+def test_what_a_mission_states_of_its_pad_stays():
+    """The class fills in the rest. Ground that is made up brings its class; its craters are those that cells hide."""
+    stated = loads(BASE + '[ground]\nregion = "mare"\n[terrain]\nrock_area = 0.03\n')
+    made = loads(HILLY)
+    fine = made.replace({"ground.site_cell": 0.4})
+
+    assert stated.value("terrain.rock_area") == 0.03
+    assert made.value("terrain.rock_area") == 0.007
+    assert made.value("terrain.crater_largest") == 17.0  # of four cells of 20 m, the baseline of slopes
+    assert (fine.value("terrain.crater_density"), made.value("terrain.crater_density")) == (0, 0.05)
+
+
+def test_a_pad_without_slopes_of_its_own_has_those_of_its_region():
+    """Median 2.7 deg at 5 m on maria, less what craters make of it: 0.77 of it over 1.1774, for each axis."""
+    plain = load("generic_small")
+    stated = {"site.elevation": 0.0}
+    text = "\n".join(line for line in plain.to_toml().splitlines() if '"terrain.slope"' not in line)
+    mission = loads(text.replace("[mass]", '[ground]\nregion = "mare"\n\n[mass]', 1)).replace(stated)
+    median = np.arctan(np.tan(np.radians(2.0)) * (5 / 17) ** (0.76 - 1))
+
+    assert mission.value("terrain.cell_slope") == pytest.approx(0.77 * median / 1.1774, rel=1e-4)
+
+
 # ---- invariants
 
 
@@ -175,6 +209,8 @@ def test_a_flight_over_hills_sees_them():
         ('synthetic = "mare"\nfiles = "dem.nc"', "either files or synthetic, got both"),
         ("seed = 3", "either files or synthetic, got neither"),
         ('synthetic = "maria"', "mare"),
+        ('region = "maria"', "mare"),
+        ("region = 3", "a terrain class"),
         ("synthetic = 3", "a terrain class"),
         ("files = []", "a file or a list of files"),
         ('files = ["nowhere.tif"]', "nowhere.tif"),
