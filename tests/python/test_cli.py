@@ -406,8 +406,8 @@ def test_invalid_runs_are_written_and_fail_with_exit_code_4(mcrisk, monkeypatch)
 
     fly = CpuBackend.run
 
-    def spoilt(self, params, seed, first, count):
-        records = fly(self, params, seed, first, count)
+    def spoilt(self, params, seed, first, count, heights=b""):
+        records = fly(self, params, seed, first, count, heights)
         records["outcome"][0] = load_schema().enums["Outcome"]["invalid"]
         records["contact"][0] = 0
         return records
