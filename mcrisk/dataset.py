@@ -327,7 +327,7 @@ def _provenance(campaign: Campaign) -> dict[str, Any]:
 
 
 def campaign_of(dataset: xr.Dataset) -> Campaign:
-    """The campaign a dataset is of, with the very Params bytes that were flown."""
+    """The campaign a dataset is of, with the very Params bytes that were flown, unless over an elevation model."""
     statement = json.loads(dataset.attrs["statement"])
     blocks = dataset["params"].values.reshape(-1, dataset.sizes["byte"])
     return Campaign.restored(statement, [blocks[one["place"]].tobytes() for one in statement["cases"]])

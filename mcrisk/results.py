@@ -27,6 +27,7 @@ __all__ = [
     "of_store",
     "present",
     "reached",
+    "read_campaign",
     "read_results",
     "results_file",
     "stale_files",
@@ -96,6 +97,25 @@ def read_results(path: Path) -> xr.Dataset:
         remedy = "run the campaign again"
         raise MistakeError(str(path), f"results of version {SCHEMA_VERSION}", f"version {version}", remedy)
     return dataset
+
+
+def read_campaign(path: Path) -> Campaign:
+    """The campaign that a results file is of; heights of elevation models are in the journal beside it alone."""
+    from mcrisk.dataset import campaign_of
+    from mcrisk.store import JOURNAL, Store
+
+    found = read_results(path)
+    if not any("heights_sha256" in one for one in json.loads(found.attrs["statement"])["cases"]):
+        return campaign_of(found)
+    if not (path.parent / JOURNAL).is_file():
+        expected = f"{JOURNAL} beside it, which has the heights of its ground"
+        raise MistakeError(visible(str(path)), expected, "none", "name the results in the folder of their campaign")
+    with Store.read(path.parent) as store:
+        theirs, ours = store.campaign.digest, str(found.attrs["campaign"])
+        if theirs != ours:
+            where = visible(str(path.parent / JOURNAL))
+            raise MistakeError(where, f"campaign {ours[:8]}, as {visible(path.name)} has it", theirs[:8])
+        return store.campaign
 
 
 def present(folder: Path, campaign: Campaign, goal: Goal) -> xr.Dataset | None:

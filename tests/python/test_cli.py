@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -237,6 +238,26 @@ def test_a_replayed_run_ends_as_it_did_in_the_campaign(mcrisk):
     assert flight.attrs["final_tilt"] == float(record.tilt)
     assert flight.attrs["final_miss_distance"] == float(record.miss_distance)
     assert flight.sizes["time"] > 1000
+
+
+def test_a_run_over_an_elevation_model_is_replayed_from_its_folder(mcrisk):
+    """Its heights are in the journal; a results file without it is told so, and one beside another's journal."""
+    over = ["--set", "ground.synthetic=mare", "--set", "ground.cell=400 m", "--set", "ground.site_cell=40 m"]
+    for seed in (0, 1):
+        assert mcrisk("run", MISSION, *over, "--runs", 8, "--seed", seed, "--out", f"of {seed}")[0] == 0
+    by_folder, by_mission = mcrisk("replay", "of 0", "--run", 5), mcrisk("replay", MISSION, *over, "--run", 5)
+
+    assert by_folder[0] == 0
+    assert by_folder[1] == by_mission[1]
+
+    shutil.copy("of 1/results.nc", "of 0/results.nc")
+    code, _, told = mcrisk("replay", "of 0", "--run", 5)
+    assert code == 2
+    assert "of 0/journal.sqlite: expected campaign" in told
+    Path("of 0/journal.sqlite").unlink()
+    code, _, told = mcrisk("replay", "of 0", "--run", 5)
+    assert code == 2
+    assert "of 0/results.nc: expected journal.sqlite beside it" in told
 
 
 @pytest.mark.parametrize(
