@@ -32,7 +32,7 @@ import numpy as np
 from . import regions
 from .errors import MistakeError
 from .regions import BASELINE, Region
-from .relief import Patch, Relief, check_size, joined
+from .relief import HEIGHTS, Patch, Relief, check_size, joined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,6 +98,9 @@ def grid(first: float, last: float, cell: float) -> Reals:
     """Whole multiples of a cell that cover a span [m]: the target always lies on a height."""
     if not (cell > 0 and last > first and math.isfinite((last - first) / cell)):
         raise MistakeError("cell", "a size above zero", f"{cell:g} m")
+    if (last - first) / cell > HEIGHTS:  # before memory is asked for
+        got = f"{(last - first) / cell:.3g} along a side, in cells of {cell:g} m"
+        raise MistakeError("ground", f"at most {HEIGHTS:,} heights in all", got, "take larger cells or less ground")
     return cell * np.arange(math.floor(first / cell + 1e-6), math.ceil(last / cell - 1e-6) + 1, dtype=np.float64)
 
 
@@ -122,6 +125,13 @@ def ground(
     Raises MistakeError for an unknown region, a seed outside 0 .. 2^64 - 1, or more than 2^20 heights.
     """
     kind = regions.find(region) if isinstance(region, str) else region
+    lengths = (length_before, length_after, half_width, site_half_width)
+    if not all(math.isfinite(one) and one >= 0 for one in lengths):
+        raise MistakeError(
+            "ground", "lengths and half-widths of at least 0 m", ", ".join(f"{one:g} m" for one in lengths)
+        )
+    if site_cell is not None and not site_cell > 0:
+        raise MistakeError("site_cell", "a size above zero, or None", f"{site_cell:g} m")
     x, y = grid(-length_before, length_after, cell), grid(-half_width, half_width, cell)
     spans = [(x, y, cell)]
     if site_cell is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sqlite3
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from mcrisk.mission import load, loads
 from mcrisk.nominal import design
 from mcrisk.params import pack, unpack
 from mcrisk.relief import Patch, Relief
-from mcrisk.store import Store
+from mcrisk.store import JOURNAL, Store
 from mcrisk.study import make_study
 
 BASE = 'base = "generic_small"\n'
@@ -81,7 +83,7 @@ def _projection():
 
 @pytest.mark.parametrize(("region", "rocks", "craters"), [("mare", 0.01, 0.05), ("ejecta", 0.1, 0.02), ("none", 0, 0)])
 def test_a_region_gives_the_pad_its_rocks_and_craters(region, rocks, craters):
-    """Numbers of regions.py where the mission states none; slopes of its own, since generic_small disperses its slope."""
+    """Numbers of regions.py where the mission states none; none of slopes, since generic_small disperses its own."""
     mission = loads(BASE + f'[ground]\nregion = "{region}"\n')
 
     assert mission.value("terrain.rock_area") == rocks
@@ -244,3 +246,28 @@ def test_stored_heights_that_changed_are_noticed():
     for wrong in ({digest: case.heights[:-4] + bytes(4)}, {}):
         with pytest.raises(MistakeError, match="stored campaign"):
             Campaign.restored(statement, [case.params], wrong)
+
+
+@pytest.mark.parametrize("change", ["block = 5", "block = 'abc'", "block = x'00'", "digest = 'another'"])
+def test_a_journal_whose_heights_are_damaged_is_told(tmp_path, change):
+    """Numbers and texts where a block was, a torn one, one of another ground."""
+    campaign = state([loads(HILLY)], 7)
+    fly(campaign, Goal(1), CpuBackend(), folder=tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / JOURNAL)) as journal, journal:
+        journal.execute(f"UPDATE heights SET {change}")
+
+    with pytest.raises(InfrastructureError, match="its parameters are damaged"), Store.read(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'length_before = "1e30 m"', 'half_width = "1e12 m"', 'cell = "1e-12 m"', 'cell = "1e30 m"',
+        'site_half_width = "1e30 m"', 'site_cell = "1e-12 m"', 'site_cell = "1e-300 m"',
+    ],
+)  # fmt: skip
+def test_ground_that_no_memory_holds_is_a_mistake(line):
+    """Told before memory is asked for."""
+    with pytest.raises(MistakeError, match="at most 1,048,576 heights"):
+        ground.of(loads(BASE + f'[ground]\nsynthetic = "mare"\n{line}\n'))
