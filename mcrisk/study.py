@@ -535,7 +535,7 @@ def _coordinate(mission: Mission, path: str) -> float | int | str:
     value = mission.value(path)
     if isinstance(value, (str, int, float)):
         return value
-    return " ".join(f"{one:.6g}" for one in value)
+    return " ".join(one if isinstance(one, str) else f"{one:.6g}" for one in value)
 
 
 def _name(mission: Mission, labels: Mapping[str, str], coords: Mapping[str, Any]) -> str:

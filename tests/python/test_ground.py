@@ -271,3 +271,13 @@ def test_ground_that_no_memory_holds_is_a_mistake(line):
     """Told before memory is asked for."""
     with pytest.raises(MistakeError, match="at most 1,048,576 heights"):
         ground.of(loads(BASE + f'[ground]\nsynthetic = "mare"\n{line}\n'))
+
+
+def test_files_can_be_swept(tmp_path):
+    """A design for each, told by its path."""
+    terrain.write(dataclasses.replace(model(), projection=_projection()), tmp_path / "dem.nc")
+    terrain.write(dataclasses.replace(model(), projection=_projection()), tmp_path / "other.nc")
+    names = [str(tmp_path / name) for name in ("dem.nc", "other.nc")]
+    cases = state_study(make_study([load("generic_small")], {"ground.files": [[one] for one in names]}), 7).cases
+
+    assert [dict(case.coords)["ground.files"] for case in cases] == names
