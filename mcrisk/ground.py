@@ -70,6 +70,8 @@ def relief_of(mission: Mission) -> Relief | None:
     if len(sources) != 1:
         got = "both" if sources else "neither"
         raise MistakeError(f"{mission.name}: ground", "either files or synthetic", got, 'state files = "dem.tif", say')
+    if "files" in asked and "seed" in asked:
+        raise MistakeError(f"{mission.name}: ground.seed", "synthetic ground", "files", "leave it out")
     site: list[float | None] = [mission.value(f"site.{name}") for name in ("latitude", "longitude", "azimuth")]
     site.append(mission.value("site.elevation") if "site.elevation" in mission.entries else None)
     stamps = tuple(_stamp(name) for name in asked.get("files", ()))
@@ -96,9 +98,9 @@ def _relief(
     given = dict(asked)
     source = given.pop("synthetic", None)
     files = given.pop("files", ())
-    seed = int(given.pop("seed", 0))
+    seed = given.pop("seed", 0)
     if source is not None:
-        made = synthetic.ground(source, seed=seed, **given)
+        made = synthetic.ground(source, seed=int(seed), **given)
     else:
         latitude, longitude, azimuth, elevation = site
         made = terrain.read(

@@ -30,6 +30,7 @@ __all__ = [
     "to_toml",
 ]
 
+MADE_OR_READ = {"ground.files": ("ground.synthetic", "ground.seed"), "ground.synthetic": ("ground.files",)}
 TEXTS = ("name", "title", "description", "pedigree", "base")
 
 
@@ -118,7 +119,13 @@ def flatten(schema: Schema, document: Document, entries: dict[str, Entry], probl
 
 
 def forget_other_form(path: str, entries: dict[str, Entry], file: str | None = None) -> None:
-    """A covariance replaces inherited sigmas and the other way round; those of the same `file` stay, to be refused."""
+    """What replaces inherited values of another form; those of the same `file` stay, to be refused.
+
+    A covariance and sigmas; files of the ground, and what makes it up.
+    """
+    for other in MADE_OR_READ.get(path, ()):
+        if other in entries and entries[other].file != file:
+            del entries[other]
     section, _, name = path.partition(".")
     if section in SCATTERS:
         for other in list(entries):

@@ -273,6 +273,20 @@ def test_ground_that_no_memory_holds_is_a_mistake(line):
         ground.of(loads(BASE + f'[ground]\nsynthetic = "mare"\n{line}\n'))
 
 
+def test_files_replace_an_inherited_synthetic_ground_and_the_other_way_round(tmp_path):
+    """As a covariance replaces sigmas. Both in one file are refused."""
+    (tmp_path / "made.toml").write_text(HILLY)
+    (tmp_path / "read.toml").write_text('base = "./made.toml"\n[ground]\nfiles = "dem.nc"\n')
+    (tmp_path / "again.toml").write_text('base = "./read.toml"\n[ground]\nsynthetic = "mare"\n')
+    read, again = (load(tmp_path / f"{name}.toml") for name in ("read", "again"))
+
+    assert {"ground.files"} == read.tables.keys() & {"ground.files", "ground.synthetic", "ground.seed"}
+    assert {"ground.synthetic"} == again.tables.keys() & {"ground.files", "ground.synthetic", "ground.seed"}
+    assert "ground.files" not in read.replace({"ground.synthetic": "mare"}).tables
+    with pytest.raises(MistakeError, match=r"ground.seed: expected synthetic ground, got files"):
+        ground.of(read.replace({"ground.seed": 1}))
+
+
 def test_files_can_be_swept(tmp_path):
     """A design for each, told by its path."""
     terrain.write(dataclasses.replace(model(), projection=_projection()), tmp_path / "dem.nc")
