@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,17 @@ from .dispersion import Correlation, Dispersion, check_value, components, read_d
 from .errors import ImpossibleDesign, MistakeError, Problems
 from .schema import Field, Schema, load_schema
 from .statement import Entry
-from .tables import LISTS, SCATTERS, TABLES, propellant_at_pdi, read_budget, read_class, read_covariance, read_files
+from .tables import (
+    LISTS,
+    SCATTERS,
+    TABLES,
+    propellant_at_pdi,
+    read_budget,
+    read_class,
+    read_covariance,
+    read_files,
+    read_seed,
+)
 from .values import Value, default_values, flat, read_value
 
 __all__ = ["Resolved", "resolve"]
@@ -23,7 +34,8 @@ READERS: dict[str, Callable[[object, str], Any]] = {
     "mass.budget": read_budget,
     "ground.files": read_files,
     "ground.synthetic": read_class,
-    "ground.region": read_class,
+    "ground.region": functools.partial(read_class, others=(NO_REGION,)),
+    "ground.seed": read_seed,
 }
 
 
@@ -58,12 +70,14 @@ def resolve(entries: Mapping[str, Entry], problems: Problems, where: str) -> Res
             if path in schema.fields:
                 values[path] = read_value(schema.fields[path], entry.raw, entry.at(path), schema.enums)
                 origins[path] = "stated"
+            elif path in READERS:
+                tables[path] = READERS[path](entry.raw, entry.at(path))
+                if path == "ground.files":  # whole paths: an exported design lies elsewhere
+                    tables[path] = tuple(str((Path(entry.file).parent / name).absolute()) for name in tables[path])
             elif path in TABLES:
                 tables[path] = read_value(TABLES[path], entry.raw, entry.at(path), {})
             elif path in LISTS:
-                tables[path] = READERS.get(path, read_covariance)(entry.raw, entry.at(path))
-                if path == "ground.files" and entry.file:
-                    tables[path] = tuple(str(Path(entry.file).parent / name) for name in tables[path])
+                tables[path] = read_covariance(entry.raw, entry.at(path))
             elif path.startswith("requirements."):
                 requirements[path.removeprefix("requirements.")] = _requirement(entry, path)
     _check_scatter(entries, problems)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import units
@@ -16,10 +17,11 @@ from .values import read_value
 
 __all__ = [
     "BURN", "GRAVITY", "LISTS", "TABLES", "Burn", "mass_at_pdi", "propellant_at_pdi", "read_budget", "read_class",
-    "read_covariance", "read_files",
+    "read_covariance", "read_files", "read_seed",
     "scatter_factor", "shown", "six_digits",
 ]  # fmt: skip
 
+SEEDS = 2.0**53  # of a ground: above, not every whole number is one of float64
 TURN = 2 * math.pi  # [rad]
 GRAVITY = float(units.GRAVITY)  # [m s^-2] standard gravity
 TIE = "radial_along_velocity_correlation"
@@ -150,17 +152,30 @@ def read_covariance(rows: object, where: str) -> tuple[tuple[float, ...], ...]:
 
 def read_files(raw: object, where: str) -> tuple[str, ...]:
     """The files of [ground]."""
-    names = [raw] if isinstance(raw, str) else raw
-    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(one, str) and one for one in names):
+    listed = raw if isinstance(raw, (list, tuple)) else [raw]
+    names = [str(one) for one in listed if isinstance(one, (str, Path)) and str(one)]
+    if not names or len(names) != len(listed):
         raise MistakeError(where, 'a file or a list of files such as ["ldem_512.tif"]', units.shown(raw))
     return tuple(names)
 
 
-def read_class(raw: object, where: str) -> str:
-    """The terrain class of [ground]."""
-    if not isinstance(raw, str):
-        raise MistakeError(where, 'a terrain class such as "mare"', units.shown(raw))
-    return raw
+def read_class(raw: object, where: str, others: tuple[str, ...] = ()) -> str:
+    """A terrain class of [ground], or another word that may stand for one."""
+    from .regions import REGIONS
+
+    known = (*REGIONS, *others)
+    if not isinstance(raw, str) or raw not in known:
+        remedy = suggestion(raw, known) if isinstance(raw, str) else ""
+        raise MistakeError(where, f"a terrain class, one of {', '.join(known)}", units.shown(raw), remedy)
+    return str(raw)
+
+
+def read_seed(raw: object, where: str) -> float:
+    """The seed of [ground]: a whole number, which decides the ground by itself."""
+    value = read_value(TABLES["ground.seed"], raw, where, {})
+    if not (isinstance(value, float) and value.is_integer() and value < SEEDS):
+        raise MistakeError(where, "a whole number below 2^53", units.shown(raw))
+    return value
 
 
 def mass_at_pdi(tables: Mapping[str, Any]) -> float:

@@ -250,8 +250,8 @@ def test_a_run_over_an_elevation_model_is_replayed_from_its_folder(mcrisk):
     assert by_folder[0] == 0
     assert by_folder[1] == by_mission[1]
 
-    shutil.copy("of 1/results.nc", "of 0/results.nc")
-    code, _, told = mcrisk("replay", "of 0", "--run", 5)
+    shutil.copy("of 1/results.nc", "of 0/other.nc")
+    code, _, told = mcrisk("replay", "of 0/other.nc", "--run", 5)
     assert code == 2
     assert "of 0/journal.sqlite: expected campaign" in told
     Path("of 0/journal.sqlite").unlink()

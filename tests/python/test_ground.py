@@ -261,6 +261,24 @@ def test_a_journal_whose_heights_are_damaged_is_told(tmp_path, change):
 
 
 @pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("seed = 1.5", "ground.seed: expected a whole number below 2\\^53, got 1.5"),
+        ("seed = 9007199254740993", "ground.seed: expected a whole number"),
+        (
+            'synthetic = "Mare"',
+            'ground.synthetic: expected a terrain class, one of mare, highland, ejecta, got "Mare"; did you mean',
+        ),
+        ('region = "moon"', "ground.region: expected a terrain class, one of mare, highland, ejecta, none"),
+    ],
+)
+def test_a_class_or_seed_that_is_none_is_told_with_its_place(line, said):
+    """When the mission is read, rounded nowhere."""
+    with pytest.raises(MistakeError, match=said):
+        loads(BASE + f"[ground]\n{line}\n")
+
+
+@pytest.mark.parametrize(
     "line",
     [
         'length_before = "1e30 m"', 'half_width = "1e12 m"', 'cell = "1e-12 m"', 'cell = "1e30 m"',
@@ -285,6 +303,20 @@ def test_files_replace_an_inherited_synthetic_ground_and_the_other_way_round(tmp
     assert "ground.files" not in read.replace({"ground.synthetic": "mare"}).tables
     with pytest.raises(MistakeError, match=r"ground.seed: expected synthetic ground, got files"):
         ground.of(read.replace({"ground.seed": 1}))
+
+
+def test_an_exported_mission_finds_its_files_from_anywhere(tmp_path, monkeypatch):
+    """Paths in it are whole, however short the mission was named; paths and NumPy's texts are paths."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(BASE + '[ground]\nfiles = "dem.nc"\n')
+    expected = (str(tmp_path / "dem.nc"),)
+
+    assert load("mine.toml").tables["ground.files"] == expected
+    assert loads(load("mine.toml").to_toml()).tables["ground.files"] == expected
+    for given in (tmp_path / "dem.nc", [tmp_path / "dem.nc"], np.array(["dem.nc"]), "dem.nc"):
+        assert load("generic_small").replace({"ground.files": given}) == load("generic_small").replace(
+            {"ground.files": "dem.nc"}
+        )
 
 
 def test_files_can_be_swept(tmp_path):
