@@ -508,7 +508,7 @@ def _stated(connection: sqlite3.Connection, folder: Path | None) -> tuple[Campai
         )
         heights = {digest: zlib.decompress(block) for digest, block in rows}
         return Campaign.restored(statement, blocks, heights), Goal.from_text(row[1]), Goal.from_text(row[2])
-    except (MistakeError, ValueError, zlib.error) as error:
+    except (MistakeError, TypeError, ValueError, zlib.error) as error:
         raise InfrastructureError(f"{where}: its parameters are damaged ({error})", remedy=DAMAGED) from error
 
 
