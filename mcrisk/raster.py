@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import MistakeError
+from .errors import MistakeError, visible
 from .orbit import MEAN_RADIUS
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ MARGIN = 4  # [pixel] around what is needed, for the splines
 TYPICAL = math.tan(math.radians(3))  # slope of lunar ground at some metres to some hundred metres
 CYLINDRICAL = ("longlat", "eqc", "cea", "merc", "mill")
 METRES = {"m": 1.0, "metre": 1.0, "meter": 1.0, "km": 1000.0, "kilometre": 1000.0, "kilometer": 1000.0}
+NO_UNIT = ("1", "none", "unknown", "n/a", "null", "dn", "value")  # what files state that state no unit
 INSTALL = "try MCRISK_EXTRAS=terrain ./scripts/mcrisk, or pip install 'mcrisk[terrain]'"
 
 
@@ -242,6 +243,10 @@ def _meaning(values: Reals, valid: NDArray[np.bool_], unit: str, pixel: float, n
     steps = np.abs(np.diff(values, axis=1))[valid[:, 1:] & valid[:, :-1]]
     rise = float(np.median(steps)) / pixel if steps.size and pixel > 0 else 0.0
     stated = METRES.get(unit.rstrip("s"))
+    if unit and stated is None and unit not in NO_UNIT:
+        raise MistakeError(
+            name, "heights or radii in m or km", f"values in {visible(unit)}", "convert them, by gdal_calc.py say"
+        )
     found = []
     for factor, in_words in ((1.0, "m"), (1000.0, "km")):
         for offset, what in ((0.0, "heights over 1737.4 km"), (-MEAN_RADIUS, "radii")):

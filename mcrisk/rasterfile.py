@@ -6,6 +6,7 @@ since GDAL shows it as one dataset for each variable.
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -69,6 +70,7 @@ def _open_gdal(path: Path, bounds: Sequence[float] | None) -> Raster:
         remarks.append("--bounds is not heeded, since it says where it lies")
     if crs is not None:
         remarks += _body(crs, name)
+    _check_place(transform, (dataset.height, dataset.width), crs is None or crs.is_geographic, name)
     scale, offset = dataset.scales[0], dataset.offsets[0]
 
     def read(window: Window) -> tuple[Reals, NDArray[np.bool_]]:
@@ -125,6 +127,9 @@ def _open_netcdf(path: Path, bounds: Sequence[float] | None) -> Raster:
     transform: tuple[float, ...]
     if len(axes) == 2:
         variable = variable.transpose(axes["y"], axes["x"])
+        for one in axes.values():
+            if dataset[one].dtype.kind not in "iuf":
+                raise MistakeError(f"{name}: {one}", "numbers", str(dataset[one].dtype))
         x, y = (dataset[axes[one]].values.astype(float) for one in "xy")
         (a, c), (e, f) = _steps(x, name, axes["x"]), _steps(y, name, axes["y"])
         transform = (a, 0.0, c, 0.0, e, f)
@@ -142,6 +147,7 @@ def _open_netcdf(path: Path, bounds: Sequence[float] | None) -> Raster:
     else:
         transform = _within(bounds, variable.shape, name)
         remarks.append("it does not say where it lies: --bounds does")
+    _check_place(transform, variable.shape, crs is None or crs.is_geographic, name)
     values = variable.values.astype(float)
     valid = np.isfinite(values) & (np.abs(values) < 1e30)
 
@@ -158,10 +164,27 @@ def _open_netcdf(path: Path, bounds: Sequence[float] | None) -> Raster:
 def _steps(values: Reals, name: str, axis: str) -> tuple[float, float]:
     """Step and outer corner of evenly spaced middles of pixels."""
     steps = np.diff(values)
-    if len(steps) < 1 or not steps.all() or np.ptp(steps) > 1e-3 * abs(steps.mean()):
+    if len(steps) < 1 or not np.isfinite(steps).all() or not steps.all() or np.ptp(steps) > 1e-3 * abs(steps.mean()):
         raise MistakeError(f"{name}: {axis}", "evenly spaced values", "others")
     step = (values[-1] - values[0]) / len(steps)
     return float(step), float(values[0] - step / 2)
+
+
+def _check_place(transform: Sequence[float], shape: tuple[int, ...], geographic: bool, name: str) -> None:
+    """Refuse a map without area, and degrees that are none: of more than the Moon, by more than a pixel."""
+    a, b, c, d, e, f = transform
+    if not all(map(math.isfinite, transform)) or a * e == b * d:
+        raise MistakeError(
+            name, "pixels of some size, in some place", f"the transform {', '.join(f'{one:g}' for one in transform)}"
+        )
+    if not geographic:
+        return
+    corners = [(col, row) for col in (0, shape[1]) for row in (0, shape[0])]
+    east, north = ([k * col + m * row + n for col, row in corners] for k, m, n in ((a, b, c), (d, e, f)))
+    width, height = abs(a) + abs(b), abs(d) + abs(e)
+    if max(map(abs, north)) > 90 + height or max(east) - min(east) > 360 + 2 * width:
+        got = f"{min(north):.6g} to {max(north):.6g} and {min(east):.6g} to {max(east):.6g}"
+        raise MistakeError(name, "degrees of latitude and longitude", got, "give it the CRS that it is in")
 
 
 def _within(bounds: Sequence[float] | None, shape: tuple[int, ...], name: str) -> tuple[float, ...]:

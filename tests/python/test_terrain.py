@@ -519,3 +519,42 @@ def test_mistakes_are_told_in_one_message(mcrisk, arguments, message):
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lat": np.full(40, np.nan)}, "lat: expected evenly spaced values"),
+        ({"lat": np.array([f"{k} N" for k in range(40)])}, "lat: expected numbers"),
+        ({"lat": np.linspace(-200, 200, 40)}, "expected degrees of latitude and longitude, got -20"),
+        ({"lon": np.linspace(0, 1e6, 40)}, "expected degrees of latitude and longitude"),
+        ({"lon": np.linspace(0, 1e-320, 40)}, "lon: expected evenly spaced values"),
+    ],
+)
+def test_coordinates_that_are_none_are_refused(tmp_path, changes, message):
+    """Not numbers, texts, metres under the name of degrees, all in one place."""
+    axes = {"lat": np.linspace(-2, 2, 40), "lon": np.linspace(-2, 2, 40), **changes}
+    xr.Dataset({"elevation": (("lat", "lon"), np.zeros((40, 40)))}, axes).to_netcdf(tmp_path / "odd.nc")
+
+    with pytest.raises(MistakeError, match=re.escape(message)):
+        read(tmp_path / "odd.nc", 0, 0)
+
+
+@pytest.mark.parametrize("corner", [(0, 0, -2, 0, 0.01, -2), (math.nan, 0, -2, 0, 0.01, -2), (0.01, 0, -2, 0, 9, 90)])
+def test_a_map_without_area_or_beyond_the_poles_is_refused(tmp_path, corner):
+    path = tmp_path / "odd.tif"
+    write(path, DEGREES, from_origin(-2, 2, 0.1, 0.1), (40, 40))
+    with rasterio.open(path, "r+") as file:
+        file.transform = rasterio.Affine(*corner)
+
+    with pytest.raises(MistakeError, match=r"odd.tif: expected (pixels of some size|degrees of latitude)"):
+        read(path, 0, 0)
+
+
+def test_a_unit_that_is_none_of_ours_is_refused(tmp_path):
+    """Rather than taken for metres. What means no unit is passed over."""
+    path = patch_of(tmp_path / "feet.tif", 10, 20, units="feet")
+
+    with pytest.raises(MistakeError, match=r"feet.tif: expected heights or radii in m or km, got values in feet"):
+        read(path, 10, 20, **SMALL)
+    assert "states no unit" in read(patch_of(tmp_path / "dn.tif", 10, 20, units="DN"), 10, 20, **SMALL).notes[0]
