@@ -76,22 +76,22 @@ def placed(path: Path, remedy: str) -> Iterator[BinaryIO]:
                 temporary.unlink()
 
 
-def read(path: Path) -> xr.Dataset:
+def read(path: Path, what: str = "a results file", remedy: str = "run the campaign again") -> xr.Dataset:
     """The dataset of a file, in memory; refuses one that is not complete to the last bit."""
     if not path.is_file():
-        raise MistakeError(str(path), "a results file of mcrisk", "none")
+        raise MistakeError(str(path), f"{what} of mcrisk", "none")
     if path.stat().st_size > FILE_BYTES:
         raise MistakeError(str(path), f"at most {FILE_BYTES >> 30} GiB", f"{path.stat().st_size >> 30} GiB")
-    remedy = "run the campaign again"
+    complete = f"complete {what.removeprefix('a ')}"
     try:
         dataset = _decoded(xr.load_dataset(path, engine="h5netcdf"))
         ours = {"complete", "checksum"} <= dataset.attrs.keys()
         intact = dataset.attrs.get("checksum") == _checksum(dataset)
     except Exception as error:  # h5py and xarray raise what they like for torn files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InfrastructureError(f"{path}: not a complete results file ({reason})", remedy=remedy) from error
+        raise InfrastructureError(f"{path}: not a {complete} ({reason})", remedy=remedy) from error
     if not ours:
-        raise InfrastructureError(f"{path}: not a complete results file of mcrisk", remedy=remedy)
+        raise InfrastructureError(f"{path}: not a {complete} of mcrisk", remedy=remedy)
     if not intact:
         raise InfrastructureError(f"{path}: its content is not what was written (checksum)", remedy=remedy)
     return dataset

@@ -91,7 +91,12 @@ def deviogram(patch: Patch, lengths: Sequence[float] | None = None) -> tuple[Rea
 
 
 def hurst(patch: Patch, lengths: Sequence[float] | None = None) -> float:
-    """Hurst exponent: slope of the line through log nu over log L (least squares). NaN for ground without relief."""
+    """Hurst exponent: slope of the line through log nu over log L (least squares).
+
+    NaN for ground without relief, and for fewer than three heights a side.
+    """
+    if lengths is None and min(patch.heights.shape) < 3:
+        return math.nan
     length, deviation = deviogram(patch, lengths)
     if len(length) < 2 or not (deviation > 0).all():
         return math.nan

@@ -142,8 +142,20 @@ def to_dataset(relief: Relief) -> xr.Dataset:
 def from_dataset(dataset: xr.Dataset, name: str = "ground") -> Relief:
     """The relief of a dataset that `to_dataset` made."""
     attrs = dataset.attrs
-    if int(attrs["mcrisk_relief"]) != SCHEMA:
-        raise MistakeError(visible(name), f"a relief of version {SCHEMA}", str(attrs["mcrisk_relief"]), "make it again")
+    if str(attrs["mcrisk_relief"]) != str(SCHEMA):
+        got = visible(str(attrs["mcrisk_relief"]))
+        raise MistakeError(visible(name), f"a relief of version {SCHEMA}", got, "make it again")
+    try:
+        return _relief_of(dataset)
+    except (KeyError, TypeError, ValueError) as error:  # of a file that another program wrote
+        reason = visible(str(error).splitlines()[0])
+        raise MistakeError(
+            visible(name), "a relief that mcrisk wrote", f"another ({reason})", "make it again"
+        ) from None
+
+
+def _relief_of(dataset: xr.Dataset) -> Relief:
+    attrs = dataset.attrs
 
     def patch(which: str) -> Patch:
         corner = [float(attrs[f"{which}_{one}"]) for one in ("x_first", "y_first", "x_step", "y_step")]
@@ -167,7 +179,7 @@ def _kept(path: Path) -> xr.Dataset | None:
         return None
     from . import netcdf
 
-    return netcdf.read(path) if ours else None
+    return netcdf.read(path, "a ground", "make it again") if ours else None
 
 
 def _agreeing(relief: Relief, place: tuple[float | None, ...], name: str) -> Relief:

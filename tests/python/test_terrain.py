@@ -24,7 +24,7 @@ from rasterio.warp import transform
 
 from mcrisk import cli, mission, netcdf, synthetic, terrain
 from mcrisk.commands import ground
-from mcrisk.errors import MistakeError
+from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.rasterfile import open_raster
 from mcrisk.relief import Projection, Relief
 
@@ -558,3 +558,40 @@ def test_a_unit_that_is_none_of_ours_is_refused(tmp_path):
     with pytest.raises(MistakeError, match=r"feet.tif: expected heights or radii in m or km, got values in feet"):
         read(path, 10, 20, **SMALL)
     assert "states no unit" in read(patch_of(tmp_path / "dn.tif", 10, 20, units="DN"), 10, 20, **SMALL).notes[0]
+
+
+@pytest.mark.parametrize(
+    "change", [("mcrisk_relief", "x"), ("strip_x_step", "abc"), ("strip_x_step", None), ("strip_height", None)]
+)
+def test_a_relief_that_another_program_wrote_is_refused(tmp_path, change):
+    """Whole, but without what makes it one."""
+    made = terrain.to_dataset(synthetic.ground("mare", 1, **SMALL))
+    name, value = change
+    if name in made:
+        made = made.drop_vars(name)
+    elif value is None:
+        del made.attrs[name]
+    else:
+        made.attrs[name] = value
+    netcdf.write(made, tmp_path / "odd.nc")
+
+    with pytest.raises(MistakeError, match=r"odd.nc: expected a relief .*; make it again"):
+        terrain.read(tmp_path / "odd.nc")
+
+
+def test_a_relief_that_is_not_whole_is_to_be_made_again(tmp_path):
+    """No campaign."""
+    made = terrain.to_dataset(synthetic.ground("mare", 1, **SMALL))
+    made.to_netcdf(tmp_path / "odd.nc", engine="h5netcdf")
+
+    with pytest.raises(InfrastructureError, match=r"odd.nc: not a complete ground of mcrisk; make it again"):
+        terrain.read(tmp_path / "odd.nc")
+
+
+def test_the_command_shows_the_least_ground(mcrisk):
+    """Two heights a side, which have no Hurst exponent."""
+    sizes = ["--before", "0", "--after", "100", "--half-width", "1", "--site-cell", "0"]
+    code, out, _ = mcrisk("terrain", "--synthetic", "mare", *sizes, "--json")
+
+    assert code == 0
+    assert json.loads(out)["patches"]["strip"]["hurst"] is None
