@@ -228,7 +228,7 @@ def state_study(study: Study, seed: int = 0, real: int = 4) -> Campaign:
 
 
 def _designed(points: Sequence[Point], real: int) -> tuple[tuple[Case, ...], tuple[Impossible, ...]]:
-    from mcrisk.ground import of
+    from mcrisk.ground import heights_of
     from mcrisk.nominal import design
     from mcrisk.params import pack
 
@@ -248,7 +248,7 @@ def _designed(points: Sequence[Point], real: int) -> tuple[tuple[Case, ...], tup
             stated[id(point.base)] = point.base.to_toml()
         text = stated[id(point.base)]
         title, resolved = point.mission.title, designed.to_toml()
-        cases.append(Case(point.name, packed, point.coords, title, text, point.place, resolved, of(designed).heights))
+        cases.append(Case(point.name, packed, point.coords, title, text, point.place, resolved, heights_of(designed)))
     if first and not cases:
         raise first
     return tuple(cases), tuple(impossible)

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import MistakeError
+from .errors import InfrastructureError, MistakeError
 
 if TYPE_CHECKING:
     from .mission import Mission
     from .relief import Patch, Relief
 
-__all__ = ["FLAT", "Ground", "of", "pack", "relief_of"]
+__all__ = ["FLAT", "Ground", "heights_of", "of", "pack", "relief_of"]
 
 PATCH = ("x_first", "y_first", "x_inverse", "y_inverse", "rows", "columns", "first")
 
@@ -56,6 +56,18 @@ def of(mission: Mission) -> Ground:
     """
     relief = relief_of(mission)
     return FLAT if relief is None else _packed(relief)
+
+
+def heights_of(designed: Mission) -> bytes:
+    """The heights of a designed mission, within the grids and the ends that its Params state.
+
+    Raises InfrastructureError where a file of them was changed meanwhile.
+    """
+    found = of(designed)
+    if any(designed.values.get(path) != value for path, value in found.values.items()):
+        expected, got = "the files that were read for its design", "others by now"
+        raise InfrastructureError(f"{designed.name}: ground", expected, got, "give the command again")
+    return found.heights
 
 
 def relief_of(mission: Mission) -> Relief | None:

@@ -74,7 +74,7 @@ def quiet(packed: bytes, real: int = 4) -> bytes:
 
 def nominal_flight(designed: Mission, backend: CpuBackend) -> NominalFlight:
     """Fly the nominal descent of a designed mission."""
-    case, heights = quiet(params.pack(designed, backend.real), backend.real), ground.of(designed).heights
+    case, heights = quiet(params.pack(designed, backend.real), backend.real), ground.heights_of(designed)
     samples = backend.replay(case, 0, 0, heights)
     record = backend.run_scalar(case, 0, 0, 1, heights)[0]
     schema = load_schema()

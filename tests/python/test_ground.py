@@ -327,3 +327,17 @@ def test_files_can_be_swept(tmp_path):
     cases = state_study(make_study([load("generic_small")], {"ground.files": [[one] for one in names]}), 7).cases
 
     assert [dict(case.coords)["ground.files"] for case in cases] == names
+
+
+def test_a_file_that_changes_while_its_campaign_is_stated_is_told(tmp_path):
+    """The design is for other heights than those that would be flown."""
+    path = tmp_path / "dem.nc"
+    terrain.write(dataclasses.replace(model(), projection=_projection()), path)
+    designed = design(loads(BASE + f'[ground]\nfiles = "{path}"\n'))
+    heights = ground.heights_of(designed)
+    higher = dataclasses.replace(model().site, heights=2 * model().site.heights)
+    terrain.write(dataclasses.replace(model(), site=higher, projection=_projection()), path)
+
+    assert len(heights) == 4 * 251
+    with pytest.raises(InfrastructureError, match=r"ground: expected the files that were read for its design"):
+        ground.heights_of(designed)
