@@ -326,11 +326,14 @@ def _provenance(campaign: Campaign) -> dict[str, Any]:
     }
 
 
-def campaign_of(dataset: xr.Dataset) -> Campaign:
-    """The campaign a dataset is of, with the very Params bytes that were flown."""
+def campaign_of(dataset: xr.Dataset, heights: Mapping[str, bytes] | None = None) -> Campaign:
+    """The campaign a dataset is of, with the very Params bytes that were flown.
+
+    heights: those of elevation models by their SHA-256, which no dataset holds; `results.campaign_at` finds them.
+    """
     statement = json.loads(dataset.attrs["statement"])
     blocks = dataset["params"].values.reshape(-1, dataset.sizes["byte"])
-    return Campaign.restored(statement, [blocks[one["place"]].tobytes() for one in statement["cases"]])
+    return Campaign.restored(statement, [blocks[one["place"]].tobytes() for one in statement["cases"]], heights)
 
 
 def design_points(dataset: xr.Dataset) -> list[xr.Dataset]:

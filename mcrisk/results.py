@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RESULTS",
+    "campaign_at",
     "check_store",
     "default_folder",
     "flown_runs",
@@ -96,6 +97,23 @@ def read_results(path: Path) -> xr.Dataset:
         remedy = "run the campaign again"
         raise MistakeError(str(path), f"results of version {SCHEMA_VERSION}", f"version {version}", remedy)
     return dataset
+
+
+def campaign_at(path: Path) -> Campaign:
+    """The campaign of a results file, as it was flown; heights of an elevation model are in the journal beside it."""
+    from mcrisk.campaign import digest_of
+    from mcrisk.dataset import campaign_of
+    from mcrisk.store import JOURNAL, Store
+
+    dataset = read_results(path)
+    if not any("heights_sha256" in one for one in json.loads(dataset.attrs["statement"])["cases"]):
+        return campaign_of(dataset)
+    if not (path.parent / JOURNAL).is_file():
+        expected, remedy = f"{JOURNAL} beside it, which holds the ground that was flown over", "replay the mission"
+        raise MistakeError(str(path), expected, "no such file", remedy)
+    with Store.read(path.parent) as store:
+        heights = {digest_of(case.heights).hex(): case.heights for case in store.campaign.cases if case.heights}
+    return campaign_of(dataset, heights)
 
 
 def present(folder: Path, campaign: Campaign, goal: Goal) -> xr.Dataset | None:

@@ -60,15 +60,13 @@ def replay(
     from mcrisk import netcdf
     from mcrisk.api import check_folder, replay_case
     from mcrisk.campaign import state
-    from mcrisk.results import read_results, results_file
+    from mcrisk.results import campaign_at, results_file
 
     if results := results_file(target):
         if sets:
             raise MistakeError("--set", "a mission", "a folder of results")
         no_seed(seed)
-        from mcrisk.dataset import campaign_of
-
-        campaign = campaign_of(read_results(results))
+        campaign = campaign_at(results)
     else:
         campaign = state(load([target], sets), whole("seed", seed))
     cases = len(campaign.cases)

@@ -18,7 +18,8 @@ from mcrisk.mission import load, loads
 from mcrisk.nominal import design
 from mcrisk.params import pack, unpack
 from mcrisk.relief import Patch, Relief
-from mcrisk.store import Store
+from mcrisk.results import RESULTS, campaign_at
+from mcrisk.store import JOURNAL, Store
 from mcrisk.study import make_study
 
 BASE = 'base = "generic_small"\n'
@@ -81,7 +82,7 @@ def _projection():
 
 @pytest.mark.parametrize(("region", "rocks", "craters"), [("mare", 0.01, 0.05), ("ejecta", 0.1, 0.02), ("none", 0, 0)])
 def test_a_region_gives_the_pad_its_rocks_and_craters(region, rocks, craters):
-    """Numbers of regions.py where the mission states none; slopes of its own, since generic_small disperses its slope."""
+    """Numbers of regions.py where the mission states none; no slopes, since generic_small disperses its own."""
     mission = loads(BASE + f'[ground]\nregion = "{region}"\n')
 
     assert mission.value("terrain.rock_area") == rocks
@@ -172,6 +173,20 @@ def test_a_store_keeps_the_ground_after_its_file_is_gone(tmp_path):
     assert restored.cases[0].heights == campaign.cases[0].heights
     assert netcdf.content_digest(found) == whole
     assert replay_case(restored, 5).sizes["time"] == replay_case(campaign, 5).sizes["time"]
+
+
+def test_results_over_a_ground_are_replayed_from_their_folder(tmp_path):
+    """results.nc does not hold the heights: they come from the journal beside it; without it the refusal says so."""
+    campaign = state([loads(HILLY)], 7)
+    fly(campaign, RUNS, CpuBackend(), folder=tmp_path)
+
+    found = campaign_at(tmp_path / RESULTS)
+    assert found.digest == campaign.digest
+    assert found.cases[0].heights == campaign.cases[0].heights
+
+    (tmp_path / JOURNAL).unlink()
+    with pytest.raises(MistakeError, match=f"{JOURNAL} beside it, .* no such file; replay the mission"):
+        campaign_at(tmp_path / RESULTS)
 
 
 def test_processes_fly_over_the_same_ground(tmp_path):
