@@ -136,10 +136,11 @@ def concerns(mission: Mission) -> tuple[str, ...]:
             found.append(f"the {what} is without error in every run: state [{which}]")
     modelled = bool({"ground.files", "ground.synthetic"} & mission.tables.keys())
     sloped = modelled or bool(mission.value("terrain.cell_slope"))
-    if sloped and "terrain.slope" in mission.dispersions:
+    slope = mission.dispersions.get("terrain.slope")
+    if sloped and slope is not None and slope.spread:
         found.append(
-            "terrain.slope is dispersed on top of slopes that the ground has already: leave it out, or set its sigma "
-            "to zero where it is inherited"
+            "terrain.slope is dispersed on top of slopes that the ground has already: leave it out, or where it is "
+            f'inherited set dispersions.terrain.slope.{slope.form} to "0 deg"'
         )
     if mission.value("hazards.fitted"):
         found += _avoidance(mission)

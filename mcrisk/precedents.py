@@ -60,7 +60,7 @@ PRECEDENTS = (
     Precedent("missing_cut_off", "Surveyor 3, 1967", "no touch is felt, engines burn on", _struck("touch_missed")),
     Precedent("false_touch", "Mars Polar Lander, 1999", "a false touch signal is heeded below 40 m",
               _struck("touch_false")),
-    Precedent("steep_ground", "Apollo 15, 1971", "11 deg under the feet", {"terrain.slope": "11 deg"}),
+    Precedent("steep_ground", "Apollo 15, 1971", "11 deg more slope under the feet", {"terrain.slope": "11 deg"}),
 )  # fmt: skip
 
 

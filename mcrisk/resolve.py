@@ -188,7 +188,8 @@ def _derive_pad(
     cell = None
     if "ground.synthetic" in tables or "ground.files" in tables:
         cell = tables.get("ground.site_cell", synthetic.SITE_CELL if "ground.synthetic" in tables else None)
-    sloped = origins.get("terrain.slope") == "stated" or "terrain.slope" in dispersions
+    slope = dispersions.get("terrain.slope")
+    sloped = origins.get("terrain.slope") == "stated" or (slope is not None and slope.spread > 0)
     for path, value in regions.pad_values(regions.find(region), cell=cell, sloped=sloped).items():
         if origins.get(path) != "stated":
             values[path], origins[path] = value, "derived"

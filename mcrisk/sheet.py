@@ -37,6 +37,8 @@ def show_design(name: str, designed: Mission, console: Console) -> None:
     console.print(table)
     if notes := ground.of(designed).notes:
         console.print("ground: " + "; ".join(notes))
+    if pad := _pad(designed):
+        console.print(f"pad: {pad}")
     _show_flight(console, designed)
 
 
@@ -159,6 +161,27 @@ def _show_flight(console: Console, designed: Mission) -> None:
         console.print(f"note: {sentence}")
     if flight.outcome != "success":
         console.print("note: the nominal flight itself does not land; no dispersion is to blame")
+
+
+def _pad(designed: Mission) -> str:
+    """What lies under the feet, where the ground has cells of its own; whose slopes, where a kind is asked for."""
+    steep, craters = designed.value("terrain.cell_slope"), designed.value("terrain.crater_density")
+    told = []
+    if rocks := designed.value("terrain.rock_area"):
+        told.append(f"rocks on {100 * rocks:.3g} % of the ground")
+    if craters:
+        smallest, largest = (designed.text(f"terrain.crater_{name}", DIGITS) for name in ("smallest", "largest"))
+        told.append(f"craters from {smallest} to {largest} across")
+    if steep:
+        told.append(f"slopes of one sigma {math.degrees(steep):.3g} deg along each axis, by cells")
+    if not told:
+        return ""
+    region = designed.tables.get("ground.region", designed.tables.get("ground.synthetic", ""))
+    modelled = bool({"ground.files", "ground.synthetic"} & designed.tables.keys())
+    if region and not steep:
+        own = "of the elevation model" if modelled else "that the mission states (terrain.slope), not of its kind"
+        told.append(f"slopes are those {own}")
+    return (f"{region}: " if region else "") + ", ".join(told)
 
 
 def _consequences(designed: Mission) -> Iterable[tuple[str, str, str]]:

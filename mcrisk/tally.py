@@ -33,6 +33,7 @@ RESOLUTION = 1 / 64  # width of a histogram bin as a fraction of its lower end
 DIGITS = 6  # of the mantissa that name a bin: 2^-6 is the resolution
 BINS = 1 << (9 + DIGITS)
 SHIFT = 23 - DIGITS
+TINY = float(np.finfo(np.float32).tiny)  # of normal numbers
 UNIT = 1074  # a sum of value 1 is the integer 2^1074
 CHUNK = 1 << 15  # records summed at a time: they stay in the cache
 TOGETHER = 64  # tallies merged at a time: one pass over their bins, where pairs would take one for each
@@ -120,6 +121,7 @@ class Moments:
         lower, upper = (edge.astype(np.float64) for edge in bin_edges(self.bins[place]))
         within = (rank - (above[place] - self.counts[place])) / self.counts[place]
         values = lower + (upper - lower) * np.clip(within, 0.0, 1.0)
+        values = np.where(np.abs(values) < TINY, 0.0, values)  # a share of the bin of zero, which is one subnormal wide
         return np.clip(values, self.least, self.greatest)
 
 

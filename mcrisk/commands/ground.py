@@ -11,7 +11,7 @@ import typer
 
 from mcrisk.errors import MistakeError, visible
 
-from .shared import Json, Seed, Sets, console, guarded, load, tell, whole
+from .shared import Json, Sets, console, guarded, load, tell, whole
 
 if TYPE_CHECKING:
     from mcrisk.relief import Relief
@@ -37,7 +37,7 @@ def terrain(
     synthetic: Annotated[
         str | None, typer.Option(metavar="CLASS", help="Make ground from a seed: mare, highland or ejecta.")
     ] = None,
-    seed: Seed = "0",
+    seed: Annotated[str, typer.Option(metavar="S", help="Of synthetic ground: 0 to 2^64 - 1.")] = "0",
     crater: Annotated[
         list[str] | None,
         typer.Option(

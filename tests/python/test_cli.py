@@ -478,6 +478,18 @@ def test_check_shows_the_design_and_its_nominal_flight_without_a_campaign(mcrisk
     assert mcrisk("check", MISSION, "nothing.toml")[0] == 2
 
 
+def test_check_tells_what_the_pad_is_like_and_whose_slopes_it_has(mcrisk):
+    """The mission's own where it states some, else those of the kind of ground; nothing where all cells are alike."""
+    text = 'base = "generic_small"\n[ground]\nregion = "highland"\n'
+    Path("own.toml").write_text(text)
+    Path("kind.toml").write_text(text + '[dispersions]\nterrain.slope = { rayleigh = "0 deg" }\n')
+
+    told = "pad: highland: rocks on 0.7 % of the ground, craters from 2.000 m to 17.00 m across, slopes "
+    assert told + "are those that the mission states" in " ".join(mcrisk("check", "own.toml")[1].split())
+    assert told + "of one sigma 6.02 deg along each axis" in " ".join(mcrisk("check", "kind.toml")[1].split())
+    assert "pad:" not in mcrisk("check", MISSION)[1]
+
+
 def test_every_shipped_mission_passes_check(mcrisk):
     from mcrisk.config import shipped
 

@@ -17,7 +17,7 @@ from mcrisk.campaign import Campaign, state, state_study
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.goal import Goal
 from mcrisk.mission import load, loads
-from mcrisk.nominal import design
+from mcrisk.nominal import concerns, design
 from mcrisk.params import pack, unpack
 from mcrisk.relief import Patch, Relief
 from mcrisk.store import JOURNAL, Store
@@ -102,6 +102,16 @@ def test_what_a_mission_states_of_its_pad_stays():
     assert made.value("terrain.rock_area") == 0.007
     assert made.value("terrain.crater_largest") == 17.0  # of four cells of 20 m, the baseline of slopes
     assert (fine.value("terrain.crater_density"), made.value("terrain.crater_density")) == (0, 0.05)
+
+
+def test_an_inherited_slope_is_given_up_for_those_of_the_region():
+    """By a dispersion of no width, which leaves nothing of its own."""
+    text = BASE + '[ground]\nregion = "highland"\n'
+    given_up = text + '[dispersions]\nterrain.slope = { rayleigh = "0 deg" }\n'
+
+    assert loads(text).value("terrain.cell_slope") == 0
+    assert loads(given_up).value("terrain.cell_slope") > 0.1
+    assert not any("terrain.slope" in note for note in concerns(design(loads(given_up))))
 
 
 def test_a_pad_without_slopes_of_its_own_has_those_of_its_region():

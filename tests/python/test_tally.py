@@ -123,6 +123,14 @@ def test_bins_follow_one_another_without_gaps():
     assert np.all(np.diff(lower[np.abs(lower) < 3e38]) > 0)
 
 
+def test_a_quantile_among_zeros_is_zero():
+    """Not some share of the bin that holds zero and ends at a subnormal number."""
+    moments = Moments.of(np.array([0.0] * 50 + [1.0] * 50, np.float32))
+
+    assert moments.quantile(0.01) == 0.0
+    assert moments.quantile(0.49) == 0.0
+
+
 def test_nothing_has_no_mean_and_no_quantile():
     empty = Moments.of(np.zeros(0, np.float32))
 
