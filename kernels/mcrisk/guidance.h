@@ -308,9 +308,8 @@ MCR_FN real shift_time(Reference const& reference) { return maximum(reference.ti
 /// The linear profile to rest over the target is -2 v/T + 6 d/T^2, where d is the displacement from the natural stopping point
 /// (v T/3 ahead) to the target: this is its second part.
 MCR_FN Shift shift_to(real target_x, real target_y, Bearings const& b, Vec3 const& position_S, Vec3 const& velocity_S, real time) {
-    real const stop = time / real(3);
-    return Shift{real(6) * (target_x + b.range - b.forward_speed * stop) / (time * time),
-                 real(6) * (target_y - position_S.y - velocity_S.y * stop) / (time * time)};
+    return Shift{real(6) * (target_x + b.range - b.forward_speed * time / real(3)) / (time * time),
+                 real(6) * (target_y - position_S.y - velocity_S.y * time / real(3)) / (time * time)};
 }
 
 /// How much of it is flown: a share of the lateral authority, and less toward contact, because a late correction of position must

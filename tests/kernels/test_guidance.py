@@ -43,6 +43,24 @@ def random():
 # ---- known answers
 
 
+def test_the_shift_to_the_target_is_rounded_in_the_order_of_its_formula(probe, random):
+    """6 (x + range - v T / 3) / T^2 from left to right in single precision: another order changes a bit of every run."""
+    fields = "Bearings{Vec3{}, Vec3{}, 0, 0, 0, v_S.x, range}"
+    shift = probe(
+        "guidance.h", ["shift.ahead", "shift.aside"], "real range, Vec3 position_S, Vec3 v_S, real time",
+        prepare=f"Shift const shift = shift_to(0, 0, {fields}, position_S, v_S, time);",
+    )  # fmt: skip
+    scales = {"range": 500, "time": 30}
+    one = {name: (scale * random.random(200) + 6).astype(np.float32) for name, scale in scales.items()}
+    position, velocity = (random.normal(0, 20, (200, 3)).astype(np.float32) for _ in range(2))
+    ahead, aside = shift(one["range"], position, velocity, one["time"])
+    six, three, time = np.float32(6), np.float32(3), one["time"]
+    expected = [six * (way - v * time / three) / (time * time)
+                for way, v in ((one["range"], velocity[:, 0]), (-position[:, 1], velocity[:, 1]))]  # fmt: skip
+
+    np.testing.assert_array_equal(np.asarray([ahead, aside], np.float32), expected)
+
+
 def test_bearings_are_read_off_the_sphere(probe):
     """1 deg before the site (30.3 km), 5 km above the sphere, 100 m/s level and 20 m/s down; feet a metre below."""
     bearings = probe(
