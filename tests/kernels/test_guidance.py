@@ -44,7 +44,7 @@ def random():
 
 
 def test_the_shift_to_the_target_is_rounded_in_the_order_of_its_formula(probe, random):
-    """6 (x + range - v T / 3) / T^2 from left to right in single precision: another order changes a bit of every run."""
+    """6 (x + range - v T / 3) / T^2 left to right, in single precision: another order changes bits of every run."""
     fields = "Bearings{Vec3{}, Vec3{}, 0, 0, 0, v_S.x, range}"
     shift = probe(
         "guidance.h", ["shift.ahead", "shift.aside"], "real range, Vec3 position_S, Vec3 v_S, real time",

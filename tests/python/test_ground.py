@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mcrisk
-from mcrisk import ground, netcdf, terrain
+from mcrisk import ground, netcdf, regions, terrain
 from mcrisk.api import fly, replay_case
 from mcrisk.backends.cpu import CpuBackend
 from mcrisk.campaign import Campaign, state, state_study
@@ -81,7 +81,7 @@ def _projection():
 
 @pytest.mark.parametrize(("region", "rocks", "craters"), [("mare", 0.01, 0.05), ("ejecta", 0.1, 0.02), ("none", 0, 0)])
 def test_a_region_gives_the_pad_its_rocks_and_craters(region, rocks, craters):
-    """Numbers of regions.py where the mission states none; slopes of its own, since generic_small disperses its slope."""
+    """Numbers of regions.py where the mission states none; no slope of cells, for generic_small disperses its slope."""
     mission = loads(BASE + f'[ground]\nregion = "{region}"\n')
 
     assert mission.value("terrain.rock_area") == rocks
@@ -98,7 +98,7 @@ def test_what_a_mission_states_of_its_pad_stays():
 
     assert stated.value("terrain.rock_area") == 0.03
     assert made.value("terrain.rock_area") == 0.007
-    assert made.value("terrain.crater_largest") == 17.0  # of four cells of 20 m, the baseline of slopes
+    assert made.value("terrain.crater_largest") == 17.0  # of three cells of 20 m, the baseline of slopes
     assert (fine.value("terrain.crater_density"), made.value("terrain.crater_density")) == (0, 0.05)
 
 
@@ -111,6 +111,19 @@ def test_a_pad_without_slopes_of_its_own_has_those_of_its_region():
     median = np.arctan(np.tan(np.radians(2.0)) * (5 / 17) ** (0.76 - 1))
 
     assert mission.value("terrain.cell_slope") == pytest.approx(0.77 * median / 1.1774, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("table", "cell"),
+    [('files = "dem.nc"', 100), ('files = "dem.nc"\ncell = "50 m"', 50), ('files = "dem.nc"\nsite_cell = "4 m"', 4)],
+)
+def test_a_region_beside_files_knows_of_their_slopes(table, cell):
+    """Those of the site's cells where they are stated, else of the strip's: what the pad adds is not there twice."""
+    text = "\n".join(one for one in load("generic_small").to_toml().splitlines() if '"terrain.slope"' not in one)
+    mission = loads(text.replace("[mass]", f'[ground]\nregion = "highland"\n{table}\n\n[mass]', 1))
+    expected = regions.pad_values(regions.find("highland"), cell=cell)
+
+    assert {path: mission.value(path) for path in expected} == expected
 
 
 # ---- invariants
