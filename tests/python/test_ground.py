@@ -18,6 +18,7 @@ from mcrisk.mission import load, loads
 from mcrisk.nominal import design
 from mcrisk.params import pack, unpack
 from mcrisk.relief import Patch, Relief
+from mcrisk.schema import load_schema
 from mcrisk.store import Store
 from mcrisk.study import make_study
 
@@ -244,6 +245,20 @@ def test_params_and_heights_that_do_not_belong_together_are_refused():
     for heights in (b"", case.heights[:-4], case.heights + bytes(4)):
         with pytest.raises(InfrastructureError, match="elevation model"):
             CpuBackend().run(case.params, 0, 0, 1, heights)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("strip.rows", 1 << 20), ("strip.columns", 1), ("site.first", -1), ("site.first", 1 << 20), ("site.rows", 0)],
+)
+def test_grids_beyond_their_heights_are_refused(name, number):
+    """Params whose grids do not lie within the heights: the kernel would read beyond them."""
+    case = state([loads(HILLY)], 7).cases[0]
+    block, place = bytearray(case.params), load_schema().slots[f"relief.{name}"].offset_bytes(4)
+    block[place : place + 4] = number.to_bytes(4, "little", signed=True)
+
+    with pytest.raises(InfrastructureError, match="elevation model within its"):
+        CpuBackend().run(bytes(block), 0, 0, 1, case.heights)
 
 
 def test_stored_heights_that_changed_are_noticed():
