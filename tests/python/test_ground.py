@@ -228,6 +228,8 @@ def test_a_flight_over_hills_sees_them():
         ("synthetic = 3", "a terrain class"),
         ("files = []", "a file or a list of files"),
         ('files = ["nowhere.tif"]', "nowhere.tif"),
+        ('synthetic = "mare"\nseed = 3.5', "ground.seed: expected a whole number below 2^53, got 3.5"),
+        ('synthetic = "mare"\nseed = 1e16', "ground.seed: expected a whole number below 2^53, got 10000000000000000"),
         ('synthetic = "mare"\ncell = "1 m"', "1,048,576 heights"),
         ('synthetic = "mare"\nwidth = "1 km"', "half_width"),
     ],
