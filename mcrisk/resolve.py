@@ -63,7 +63,7 @@ def resolve(entries: Mapping[str, Entry], problems: Problems, where: str) -> Res
             elif path in LISTS:
                 tables[path] = READERS.get(path, read_covariance)(entry.raw, entry.at(path))
                 if path == "ground.files" and entry.file:
-                    tables[path] = tuple(str(Path(entry.file).parent / name) for name in tables[path])
+                    tables[path] = tuple(str(Path(entry.file).absolute().parent / name) for name in tables[path])
             elif path.startswith("requirements."):
                 requirements[path.removeprefix("requirements.")] = _requirement(entry, path)
     _check_scatter(entries, problems)

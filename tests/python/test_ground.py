@@ -141,14 +141,19 @@ def test_a_mission_with_ground_is_written_and_read_back():
 
 
 def test_files_are_found_beside_the_mission(tmp_path, monkeypatch):
-    """Wherever the command is given."""
+    """Wherever the command is given, and of a mission that was written elsewhere beside that which it is of."""
     folder = tmp_path / "here"
     folder.mkdir()
     terrain.write(dataclasses.replace(model(), projection=_projection()), folder / "dem.nc")
     (folder / "mine.toml").write_text(BASE + '[ground]\nfiles = ["dem.nc"]\n')
     monkeypatch.chdir(tmp_path)
 
-    assert ground.relief_of(load("here/mine.toml")).size == 251
+    mission = load("here/mine.toml")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/written.toml").write_text(mission.to_toml())
+
+    assert ground.relief_of(mission).size == 251
+    assert ground.relief_of(load("elsewhere/written.toml")).size == 251
 
 
 def test_heights_decide_the_digest_of_a_campaign():
