@@ -15,7 +15,7 @@ from mcrisk.campaign import Campaign, state, state_study
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.goal import Goal
 from mcrisk.mission import load, loads
-from mcrisk.nominal import design
+from mcrisk.nominal import concerns, design
 from mcrisk.params import pack, unpack
 from mcrisk.relief import Patch, Relief
 from mcrisk.schema import load_schema
@@ -125,6 +125,16 @@ def test_a_region_beside_files_knows_of_their_slopes(table, cell):
     expected = regions.pad_values(regions.find("highland"), cell=cell)
 
     assert {path: mission.value(path) for path in expected} == expected
+
+
+def test_a_region_beside_files_without_cells_of_the_site_is_told(tmp_path):
+    """A finer file shows some of its craters already; stated cells, or no region, and nothing is said."""
+    path = tmp_path / "dem.nc"
+    terrain.write(dataclasses.replace(model(), projection=_projection()), path)
+
+    for more, said in (('region = "mare"', 1), ('region = "mare"\nsite_cell = "50 m"', 0), ('region = "none"', 0)):
+        found = concerns(design(loads(BASE + f'[ground]\nfiles = "{path}"\n{more}\n')))
+        assert sum("state ground.site_cell" in one for one in found) == said
 
 
 # ---- invariants
