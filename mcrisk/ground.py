@@ -78,6 +78,9 @@ def relief_of(mission: Mission) -> Relief | None:
     if not asked.keys() - {"region"}:
         return None
     asked.pop("region", None)
+    seed = asked.get("seed", 0)
+    if not (seed < 1 << 53 and seed == int(seed)):  # above, a float knows not all whole numbers
+        raise MistakeError(f"{mission.name}: ground.seed", "a whole number below 2^53", f"{seed:.17g}")
     sources = [name for name in ("files", "synthetic") if name in asked]
     if len(sources) != 1:
         got = "both" if sources else "neither"

@@ -21,6 +21,7 @@ from .brake import Braking, fly_braking
 from .errors import ImpossibleDesign, MistakeError
 from .mission import Mission
 from .orbit import arrival, kepler_speed, radii, site_axes
+from .resolve import NO_REGION
 from .tables import GRAVITY, six_digits
 
 __all__ = ["Plant", "concerns", "design", "plant_of"]
@@ -32,6 +33,7 @@ LEAST_THRUST = (
     0.7  # [] of the weight at ignition: in orbit nothing is to be held up, and what burns is not to be carried later
 )
 NEEDED_SHARE = 0.6  # [] of the gate's height by which the altimeter is counted on
+MAP_CELLS = 29  # [cell] from the middle of a map of hazards to a new target (map_half_most of divert.h, less a margin)
 UNSTATED = -6.28  # [rad] directions of legs below are not stated
 REFERENCE_SHARE = 0.45  # [] of the excess thrust that the approach reference uses
 
@@ -143,7 +145,13 @@ def concerns(mission: Mission) -> tuple[str, ...]:
             f'inherited set dispersions.terrain.slope.{slope.form} to "0 deg"'
         )
     if mission.value("hazards.fitted"):
-        found += _avoidance(mission)
+        found += _avoidance(mission, modelled)
+    classed = mission.tables.get("ground.region", NO_REGION) != NO_REGION
+    if classed and "ground.files" in mission.tables and "ground.site_cell" not in mission.tables:
+        found.append(
+            "slopes and craters of ground.region are those that the cells of the strip hide: state ground.site_cell, "
+            "since a finer file shows some of them already"
+        )
     if "terrain.slope" not in mission.dispersions and not sloped:
         found.append("the ground has the same slope in every run: disperse terrain.slope")
     if not mission.value("velocimeter.fitted"):
@@ -151,15 +159,21 @@ def concerns(mission: Mission) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _avoidance(mission: Mission) -> list[str]:
-    """What keeps hazard avoidance from being of use."""
+def _avoidance(mission: Mission, modelled: bool) -> list[str]:
+    """What keeps hazard avoidance from being of use. modelled: whether there is an elevation model."""
     value, found = mission.value, []
     if not value("hazards.height") > value("guidance.terminal_height"):
         found.append(
             f"hazards are mapped at {mission.text('hazards.height', 4)}, in the terminal descent, which begins at "
             f"{mission.text('guidance.terminal_height', 4)}: the target stays; map them higher"
         )
-    if not any(value(f"terrain.{name}") for name in ("cell_slope", "rock_area", "crater_density")):
+    reach = MAP_CELLS * value("terrain.cell")
+    if value("hazards.radius") > reach:
+        found.append(
+            f"hazards are mapped up to {reach:g} m away, not {mission.text('hazards.radius', 4)}, for a map has "
+            f"{MAP_CELLS} cells to each side: take a larger terrain.cell"
+        )
+    if not (modelled or any(value(f"terrain.{name}") for name in ("cell_slope", "rock_area", "crater_density"))):
         found.append(
             "hazards are mapped, but every cell of the ground is alike: state ground.region, or rocks and craters in "
             "[terrain]"

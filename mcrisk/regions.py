@@ -32,6 +32,7 @@ __all__ = [
 
 PAD_BASELINE = 5.0  # [m] about the size of a lander
 PAD_CRATER = 2.0  # [m] smaller ones do not tilt a lander
+MODEL_CELLS = 2.0  # [cell] baseline of the slopes of a bilinear model: found by trial, kept by a test
 RAYLEIGH_MEDIAN = 1.1774  # [] over the mode: sqrt(2 ln 2)
 BASELINE = 17.0  # [m] of the slope that each kind states: between spots of the LOLA, Rosenburg et al. 2011
 
@@ -145,17 +146,20 @@ def pad_values(region: Region, *, cell: float | None = None, sloped: bool = Fals
     """What the ground is like below the cells of an elevation model: kernel parameters of [terrain] by path, in SI.
 
     cell: [m] of the model about the site, None without one. sloped: whether the mission has slopes of its own under its
-    lander; the cells then have none. Craters are those that a model cannot show, smaller than four cells or, without
+    lander; the cells then have none. Craters are those that a model cannot show, smaller than three cells or, without
     one, than the baseline of the slopes. The slope of a cell has the region's median at 5 m, less what craters make of
-    it, as a Rayleigh distribution (median 1.1774 of its mode).
+    it, as a Rayleigh distribution (median 1.1774 of its mode). A model has slopes of its own, bilinear ones those of
+    two of its cells: what a cell adds to them is the rest of the variance.
     """
-    from .synthetic import HILLS
+    from .synthetic import CELLS, HILLS
 
     least, most = region.crater_depth_least.value, region.crater_depth_most.value
     smallest = max(region.crater_least.value, PAD_CRATER)
-    largest = min(BASELINE, math.inf if cell is None else 4 * cell, region.crater_most.value)
-    flat = sloped or (cell is not None and cell <= PAD_BASELINE)
-    hills = 0.0 if flat else HILLS.get(region.name, 1.0) * float(slope_at(region, PAD_BASELINE)) / RAYLEIGH_MEDIAN
+    largest = min(BASELINE, math.inf if cell is None else CELLS * cell, region.crater_most.value)
+    whole = math.tan(float(slope_at(region, PAD_BASELINE)))
+    shown = 0.0 if cell is None else math.tan(float(slope_at(region, max(MODEL_CELLS * cell, PAD_BASELINE))))
+    rest = 0.0 if sloped else math.atan(math.sqrt(whole * whole - shown * shown))
+    hills = HILLS.get(region.name, 1.0) * rest / RAYLEIGH_MEDIAN
     return {
         "terrain.cell_slope": round(hills, 6),
         "terrain.rock_area": region.rock_share.value,

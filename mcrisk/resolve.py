@@ -186,8 +186,10 @@ def _derive_pad(
     from . import regions, synthetic
 
     cell = None
-    if "ground.synthetic" in tables or "ground.files" in tables:
-        cell = tables.get("ground.site_cell", synthetic.SITE_CELL if "ground.synthetic" in tables else None)
+    if "ground.synthetic" in tables:
+        cell = tables.get("ground.site_cell", synthetic.SITE_CELL)
+    elif "ground.files" in tables:  # unread as yet: a patch that is not stated may be finer than the strip
+        cell = tables.get("ground.site_cell", tables.get("ground.cell", synthetic.CELL))
     slope = dispersions.get("terrain.slope")
     sloped = origins.get("terrain.slope") == "stated" or (slope is not None and slope.spread > 0)
     for path, value in regions.pad_values(regions.find(region), cell=cell, sloped=sloped).items():

@@ -49,8 +49,8 @@ CELLS = 3.0  # [cell] least diameter of a crater that a grid can show
 HILL, IS_THERE, PLACE_X, PLACE_Y, SIZE, FRESHNESS, SHIFT = range(7)
 NORMAL = math.sqrt(4 * (65536**2 - 1) / 12)  # sigma of the sum of four whole numbers from 0 to 65535
 SPLINE = 151 / 315  # of the noise's variance left by cubic B-splines, in each direction: the integral of their square
+CELL, SITE_CELL = 100.0, 2.5  # [m] of the strip, and of the patch about the site, unless stated
 # Part of the median slope at 17 m that hills make where craters lie on them: found by trial, kept by a test.
-SITE_CELL = 2.5  # [m] of the patch about the site, unless stated
 HILLS = {"mare": 0.77, "highland": 0.89, "ejecta": 0.97}
 
 
@@ -111,7 +111,7 @@ def ground(
     length_before: float = 60e3,
     length_after: float = 20e3,
     half_width: float = 10e3,
-    cell: float = 100.0,
+    cell: float = CELL,
     site_half_width: float = 1000.0,
     site_cell: float | None = SITE_CELL,
     small_craters: bool = True,

@@ -17,7 +17,7 @@ import numpy as np
 
 from .errors import MistakeError, visible
 from .relief import HEIGHTS, Patch, Projection, Relief, check_size, joined
-from .synthetic import grid
+from .synthetic import CELL, grid
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,7 +45,7 @@ def read(
     length_before: float = 60e3,
     length_after: float = 20e3,
     half_width: float = 10e3,
-    cell: float = 100.0,
+    cell: float = CELL,
     site_half_width: float = 1000.0,
     site_cell: float | None = None,
     bounds: Sequence[float] | None = None,

@@ -59,8 +59,9 @@ MCR_FN void divert(Params const& params, Surface const& surface, Run const& run,
     GridPoint const here = grid_point(world.gravity, state.truth.position_S);
     GridPoint const aim{here.x + drift_ahead + kept * beside_ahead, here.y + drift_aside + kept * beside_aside};
 
-    // believed propellant left: what hovering and stopping take, at most, and what the way aside takes
-    real const fuel = memory.mass - nominal.vehicle.mass_dry - nominal.rcs.propellant;
+    // believed propellant left that can be used: what hovering and stopping take, at most, and what the way aside takes
+    real const unusable = nominal.propulsion.residual * nominal.propulsion.propellant;
+    real const fuel = memory.mass - nominal.vehicle.mass_dry - unusable - nominal.rcs.propellant;
     real const exhaust = exhaust_speed(nominal.propulsion);
     real const descent = norm(free_S) * reference.time + norm(estimate.velocity_S);
 
@@ -75,7 +76,11 @@ MCR_FN void divert(Params const& params, Surface const& surface, Run const& run,
     for (int i = -side; i <= side; ++i) {
         uint64 row = 0;
         for (int j = -side; j <= side; ++j) {
-            Pad const pad = pad_of_cell(surface, world.terrain, world.touchdown, draws, middle_x + i, middle_y + j, shape);
+            Pad pad = pad_of_cell(surface, world.terrain, world.touchdown, draws, middle_x + i, middle_y + j, shape);
+            if (shape == Shape::grid) {
+                pad.slope = maximum(pad.slope, steepest_of_cell(surface, world.terrain, world.touchdown, draws, middle_x + i,
+                                                                middle_y + j, shape));
+            }
             real const chance = uniforms(draws, Stream::hazards, pad.cell).a;
             bool const looks_safe = select(is_hazard(pad, hazards.slope_limit, hazards.rock_limit), chance >= hazards.detection,
                                            chance >= hazards.false_alarm);

@@ -273,7 +273,8 @@ constexpr real settling_time = real(10);  ///< [s] before contact at which the a
 
 /// Vertical acceleration that holds the reference.
 MCR_FN real hold_reference(Guidance const& guidance, Reference const& reference, real climb_rate) {
-    return reference.deceleration + guidance.rate_gain * (-reference.speed - climb_rate);
+    real const share = clamp(-climb_rate / maximum(reference.speed, real(0.1)), real(0), real(1));
+    return share * reference.deceleration + guidance.rate_gain * (-reference.speed - climb_rate);
 }
 
 /// Vertical thrust acceleration that holds the reference, before any limit.
@@ -308,9 +309,8 @@ MCR_FN real shift_time(Reference const& reference) { return maximum(reference.ti
 /// The linear profile to rest over the target is -2 v/T + 6 d/T^2, where d is the displacement from the natural stopping point
 /// (v T/3 ahead) to the target: this is its second part.
 MCR_FN Shift shift_to(real target_x, real target_y, Bearings const& b, Vec3 const& position_S, Vec3 const& velocity_S, real time) {
-    real const stop = time / real(3);
-    return Shift{real(6) * (target_x + b.range - b.forward_speed * stop) / (time * time),
-                 real(6) * (target_y - position_S.y - velocity_S.y * stop) / (time * time)};
+    return Shift{real(6) * (target_x + b.range - b.forward_speed * time / real(3)) / (time * time),
+                 real(6) * (target_y - position_S.y - velocity_S.y * time / real(3)) / (time * time)};
 }
 
 /// How much of it is flown: a share of the lateral authority, and less toward contact, because a late correction of position must

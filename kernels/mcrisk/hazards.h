@@ -12,7 +12,7 @@ namespace mcr {
 struct Hazards {
     int  fitted;         ///< [] 0 .. 1, default 0. 1 if the lander maps hazards and moves its target.
     real height;         ///< [m] > 0, default 200 m. Believed height at which it maps the ground.
-    real radius;         ///< [m] > 0, default 50 m. Largest distance of the new target from where the lander would come down.
+    real radius;         ///< [m] > 0, default 50 m. Largest distance of the new target from where the lander would come down, 29 cells at most.
     real slope_limit;    ///< [rad] > 0, default 10 deg. A steeper cell is a hazard.
     real rock_limit;     ///< [m] > 0, default 0.3 m. A cell with a higher rock is a hazard.
     real detection;      ///< [] 0 .. 1, default 0.95. Probability that a hazard is seen.

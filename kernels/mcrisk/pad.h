@@ -23,6 +23,8 @@ struct Crater {
     real depth;           // [m] d; 0: there is none
     real x;               // [m] of the lander from its centre, downrange
     real y;               // [m] to the left
+    real rise_x;          // [] of the plane through the feet, downrange
+    real rise_y;          // [] to the left
 };
 
 /// A plane under the lander, the crater about it, and its rocks.
@@ -52,8 +54,7 @@ MCR_FN real crater_height(Crater const& crater, real x, real y) {
 
 /// Height of the ground above the plane of the pad, vertically, at a place from the lander.
 MCR_FN real crater_excess(Crater const& crater, real x, real y) {
-    real const steep = real(2) * crater.depth / (crater.radius * crater.radius);
-    real const plane = crater_height(crater, crater.x, crater.y) + steep * (crater.x * x + crater.y * y);
+    real const plane = crater_height(crater, crater.x, crater.y) + crater.rise_x * x + crater.rise_y * y;
     return crater_height(crater, crater.x + x, crater.y + y) - plane;
 }
 
@@ -66,7 +67,14 @@ MCR_FN Crater crater_of(Terrain const& terrain, real hit, real size, Uniform4 co
     real const distance = radius * square_root(u.a);
     SineCosine const direction = sine_cosine_turns(u.b);
     return Crater{radius, select(hit < chance, real(2) * radius * maximum(ratio, real(0)), real(0)), distance * direction.cosine,
-                  distance * direction.sine};
+                  distance * direction.sine, real(0), real(0)};
+}
+
+/// How a crater tilts feet that stand `reach` from the axis: what is smaller than a lander does so little.
+MCR_FN void tilt_feet(Crater& crater, real reach) {
+    real const inverse = real(0.5) / reach;
+    crater.rise_x = inverse * (crater_height(crater, crater.x + reach, crater.y) - crater_height(crater, crater.x - reach, crater.y));
+    crater.rise_y = inverse * (crater_height(crater, crater.x, crater.y + reach) - crater_height(crater, crater.x, crater.y - reach));
 }
 
 /// Fall per metre of a plane.
@@ -96,15 +104,15 @@ MCR_FN Pad pad_about(Surface const& surface, Terrain const& terrain, Touchdown c
     Uniform4 const first = uniforms(draws, Stream::terrain, cell);
     Uniform4 const second = uniforms(draws, Stream::terrain_crater, cell);
     Crater crater = crater_of(terrain, first.c, first.d, second);
+    tilt_feet(crater, maximum(gear.foot_radius, real(1e-3)));
     Normal2 const n = normal_pair(first.a, first.b);
     real const steep = fall_of(terrain.slope);
     real const cell_steep = fall_of(terrain.cell_slope);
-    real const crater_steep = real(2) * crater.depth / (crater.radius * crater.radius);
     SineCosine const azimuth = sine_cosine(terrain.slope_azimuth);
     Spot spot{real(0), real(0), real(0)};
     if (shape == Shape::grid) spot = surface_spot(surface, terrain, place, true);
-    real const fall_x = steep * azimuth.cosine - spot.rise_x + cell_steep * n.a - crater_steep * crater.x;
-    real const fall_y = steep * azimuth.sine - spot.rise_y + cell_steep * n.b - crater_steep * crater.y;
+    real const fall_x = steep * azimuth.cosine - spot.rise_x + cell_steep * n.a - crater.rise_x;
+    real const fall_y = steep * azimuth.sine - spot.rise_y + cell_steep * n.b - crater.rise_y;
     bool const plain = all(shape != Shape::grid, terrain.cell_slope == real(0), crater.depth == real(0));
     real const slope = arctangent2(square_root(fall_x * fall_x + fall_y * fall_y), real(1));
     real const density = -detail::logarithm_of_normal(second.d) / footprint_area(gear);
@@ -127,6 +135,19 @@ MCR_FN Pad pad_of_cell(Surface const& surface, Terrain const& terrain, Touchdown
     int const own_y = clamp(iy, -cell_most, cell_most);
     GridPoint const centre{terrain.cell * (real_of(own_x) + real(0.5)), terrain.cell * (real_of(own_y) + real(0.5))};
     return pad_about(surface, terrain, gear, draws, centre, own_x, own_y, shape);
+}
+
+/// The slope of an elevation model where a cell is steepest: at its centre and halfway to its corners.
+MCR_FN real steepest_of_cell(Surface const& surface, Terrain const& terrain, Touchdown const& gear, Draws const& draws, int ix, int iy,
+                             Shape shape) {
+    real steepest = real(0);
+    for (int corner = 0; corner < 4; ++corner) {
+        real const ahead = real(0.25) + real(0.5) * real_of(corner & 1);
+        real const aside = real(0.25) + real(0.5) * real_of(corner >> 1);
+        GridPoint const place{terrain.cell * (real_of(ix) + ahead), terrain.cell * (real_of(iy) + aside)};
+        steepest = maximum(pad_about(surface, terrain, gear, draws, place, ix, iy, shape).slope, steepest);
+    }
+    return steepest;
 }
 
 /// Whether a pad is steeper than `slope_limit` [rad], or a rock in it higher than `rock_limit` [m].

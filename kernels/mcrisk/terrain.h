@@ -20,7 +20,7 @@ struct Terrain {
     real slope;           ///< [rad] >= 0, default 0 deg. Slope under the lander.
     real slope_azimuth;   ///< [rad] default 0 deg. Direction of descent of the slope, from downrange to the left.
     real roughness;       ///< [m] >= 0, default 20 mm. One-sigma height of the ground under a foot about that slope.
-    real map_shift_cross; ///< [m] default 0 m. The same to the left, of an elevation model.
+    real map_shift_cross; ///< [m] default 0 m. Shift to the left of an elevation model against the map.
     real cell;            ///< [m] > 0, default 10 m. Side of the square cells, each with slope, crater and rocks of its own.
     real cell_slope;      ///< [rad] >= 0, default 0 deg. One-sigma slope of a cell along each axis, about the slope of the run.
     real rock_area;       ///< [] 0 .. 1, default 0. Part of the ground that rocks cover.

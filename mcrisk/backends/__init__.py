@@ -114,13 +114,22 @@ def check_heights(params: bytes, heights: bytes, real: int = 4) -> None:
     from mcrisk.schema import load_schema
 
     schema = load_schema()
-    expected, place = schema.params_bytes(real), schema.slots["relief.count"].offset_bytes(real)
-    told = int.from_bytes(params[place : place + 4], "little", signed=True) if len(params) == expected else 0
-    if heights and len(heights) != 4 * told:
-        text = f"{told} heights of an elevation model"
-        raise InfrastructureError("heights", text, f"{len(heights) / 4:g}", "take them from the same campaign")
-    if told > 0 and not heights and len(params) == expected:
-        raise InfrastructureError("heights", f"the {told} of an elevation model", "none", "take those of the campaign")
+    if len(params) != schema.params_bytes(real):
+        return  # refused as such
+
+    def told(name: str) -> int:
+        place = schema.slots[f"relief.{name}"].offset_bytes(real)
+        return int.from_bytes(params[place : place + 4], "little", signed=True)
+
+    count = max(told("count"), 0)
+    if len(heights) != 4 * count:
+        text, got = f"{count} heights of an elevation model", f"{len(heights) / 4:g}"
+        raise InfrastructureError("heights", text, got, "take them from the same campaign")
+    for grid in ("strip", "site") if count else ():
+        first, rows, columns = (told(f"{grid}.{name}") for name in ("first", "rows", "columns"))
+        if not (first >= 0 and min(rows, columns) >= 2 and first + rows * columns <= count):
+            text = f"a {grid} of an elevation model within its {count} heights"
+            raise InfrastructureError("Params", text, f"{rows} x {columns} from {first}", "pack the mission again")
 
 
 def choose(name: str = "auto") -> AbstractBackend:

@@ -17,14 +17,15 @@ cell_slope = "3 deg"
 [hazards]
 fitted = {fitted}
 {more}
+{tables}
 """
 FALSE_ALARM = 1e-3  # [] probability that a statistical test fails for another seed
 
 
-def flown(fitted=1, runs=512, **hazards):
+def flown(fitted=1, runs=512, tables="", **hazards):
     """Records of a lander over rocks and craters."""
     more = "\n".join(f"{name} = {value!r}".replace("'", '"') for name, value in hazards.items())
-    return mcrisk.records(loads(ROCKY.format(fitted=fitted, more=more)), runs=runs, seed=5)
+    return mcrisk.records(loads(ROCKY.format(fitted=fitted, more=more, tables=tables)), runs=runs, seed=5)
 
 
 def struck(records):
@@ -116,6 +117,19 @@ def test_a_lander_without_it_keeps_its_flight():
 def test_without_a_budget_the_target_stays(budget):
     """No velocity change, or more propellant than there is: a map without a cell to go to."""
     assert (flown(runs=64, **budget)["divert_distance"] == 0).all()
+
+
+def test_what_cannot_be_used_is_no_reserve():
+    """41 kg of the propellant stay in the tank: no target moves where 15 kg more must be left than any run has.
+
+    15 kg, since the computer's mass errs by a few.
+    """
+    tank = "[propulsion]\nresidual = 0.04"
+    left = flown(0, 64, tank)["propellant_left"].values.max()
+    moved = flown(1, 64, tank, reserve=f"{left + 15:.3f} kg")["divert_distance"].values
+
+    assert (flown(1, 64, tank)["divert_distance"].values > 0).any()
+    assert (moved == 0).all()
 
 
 # ---- statistics

@@ -43,6 +43,24 @@ def random():
 # ---- known answers
 
 
+def test_the_shift_to_the_target_is_rounded_in_the_order_of_its_formula(probe, random):
+    """6 (x + range - v T / 3) / T^2 left to right, in single precision: another order changes bits of every run."""
+    fields = "Bearings{Vec3{}, Vec3{}, 0, 0, 0, v_S.x, range}"
+    shift = probe(
+        "guidance.h", ["shift.ahead", "shift.aside"], "real range, Vec3 position_S, Vec3 v_S, real time",
+        prepare=f"Shift const shift = shift_to(0, 0, {fields}, position_S, v_S, time);",
+    )  # fmt: skip
+    scales = {"range": 500, "time": 30}
+    one = {name: (scale * random.random(200) + 6).astype(np.float32) for name, scale in scales.items()}
+    position, velocity = (random.normal(0, 20, (200, 3)).astype(np.float32) for _ in range(2))
+    ahead, aside = shift(one["range"], position, velocity, one["time"])
+    six, three, time = np.float32(6), np.float32(3), one["time"]
+    expected = [six * (way - v * time / three) / (time * time)
+                for way, v in ((one["range"], velocity[:, 0]), (-position[:, 1], velocity[:, 1]))]  # fmt: skip
+
+    np.testing.assert_array_equal(np.asarray([ahead, aside], np.float32), expected)
+
+
 def test_bearings_are_read_off_the_sphere(probe):
     """1 deg before the site (30.3 km), 5 km above the sphere, 100 m/s level and 20 m/s down; feet a metre below."""
     bearings = probe(
@@ -218,6 +236,28 @@ def test_thrust_in_the_approach_tilts_by_no_more_than_it_may(approach, random):
         assert np.all(tilt <= max(limit, 0.02) + 1e-9)
         assert np.max(tilt) > 0.99 * limit
         assert np.all(np.linalg.norm(asked, axis=1) <= 6.0 * np.hypot(1, 0.02) + 1e-9)
+
+
+def test_a_lander_that_has_become_slow_does_not_hover(probe):
+    """Where the reference decelerates by 2.05 m/s^2, its full deceleration would hold a lander at rest 4.8 m above the
+    node (0.4 v = 2.05 at v = 5.1 m/s) for good. From rest at 31 to 60 m it is below 30 m within 20 s."""
+    prepare = """
+    Guidance const guidance = guidance_of(BrakingLaw::explicit_thrust);
+    real height = start, climb = 0;
+    real const h = real(0.01);
+    for (int k = 0; k < 2000; ++k) {
+        Bearings const b{{0, 0, 1}, {1, 0, 0}, real(1e12), height, climb, 0, 0};
+        Vec3 const asked_S = descend_on_reference(guidance, reference_at(guidance, height), b, Vec3{0, 0, real(-1.62)},
+                                                  Vec3{0, 0, height}, Vec3{0, 0, climb}, 20, false, GuidanceMemory{});
+        climb += h * (asked_S.z - real(1.62));
+        height += h * climb;
+    }
+    """
+    height = probe("guidance.h", "height", "real start", preamble=LANDER, prepare=prepare, real="double")(
+        np.array([31.0, 34.7, 36, 45, 60])
+    )
+
+    assert np.all(height < 30)
 
 
 def test_an_error_of_the_descent_rate_dies_out_by_its_gain(probe):

@@ -416,7 +416,14 @@ def test_a_device_that_fails_at_once_is_told_as_such(cupy):
 def modelled(number: int) -> tuple[bytes, bytes]:
     """Params that tell of an elevation model, and its heights."""
     heights = (np.arange(50 + number) + 1000 * number).astype(np.float32).tobytes()
-    return PARAMS[:COUNT] + (len(heights) // 4).to_bytes(4, "little") + PARAMS[COUNT + 4 :], heights
+    numbers = {"count": len(heights) // 4}
+    for grid in ("strip", "site"):
+        numbers |= {f"{grid}.first": number, f"{grid}.rows": 2, f"{grid}.columns": 25}
+    block = bytearray(PARAMS)
+    for name, value in numbers.items():
+        place = SCHEMA.slots[f"relief.{name}"].offset_bytes(4)
+        block[place : place + 4] = value.to_bytes(4, "little")
+    return bytes(block), heights
 
 
 def test_each_piece_flies_over_its_own_elevation_model(cupy):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mcrisk
-from mcrisk import ground, netcdf, terrain
+from mcrisk import ground, netcdf, regions, terrain
 from mcrisk.api import fly, replay_case
 from mcrisk.backends.cpu import CpuBackend
 from mcrisk.campaign import Campaign, state, state_study
@@ -20,6 +20,7 @@ from mcrisk.mission import load, loads
 from mcrisk.nominal import concerns, design
 from mcrisk.params import pack, unpack
 from mcrisk.relief import Patch, Relief
+from mcrisk.schema import load_schema
 from mcrisk.store import JOURNAL, Store
 from mcrisk.study import make_study
 
@@ -100,7 +101,7 @@ def test_what_a_mission_states_of_its_pad_stays():
 
     assert stated.value("terrain.rock_area") == 0.03
     assert made.value("terrain.rock_area") == 0.007
-    assert made.value("terrain.crater_largest") == 17.0  # of four cells of 20 m, the baseline of slopes
+    assert made.value("terrain.crater_largest") == 17.0  # of three cells of 20 m, the baseline of slopes
     assert (fine.value("terrain.crater_density"), made.value("terrain.crater_density")) == (0, 0.05)
 
 
@@ -125,6 +126,29 @@ def test_a_pad_without_slopes_of_its_own_has_those_of_its_region():
     assert mission.value("terrain.cell_slope") == pytest.approx(0.77 * median / 1.1774, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("table", "cell"),
+    [('files = "dem.nc"', 100), ('files = "dem.nc"\ncell = "50 m"', 50), ('files = "dem.nc"\nsite_cell = "4 m"', 4)],
+)
+def test_a_region_beside_files_knows_of_their_slopes(table, cell):
+    """Those of the site's cells where they are stated, else of the strip's: what the pad adds is not there twice."""
+    text = "\n".join(one for one in load("generic_small").to_toml().splitlines() if '"terrain.slope"' not in one)
+    mission = loads(text.replace("[mass]", f'[ground]\nregion = "highland"\n{table}\n\n[mass]', 1))
+    expected = regions.pad_values(regions.find("highland"), cell=cell)
+
+    assert {path: mission.value(path) for path in expected} == expected
+
+
+def test_a_region_beside_files_without_cells_of_the_site_is_told(tmp_path):
+    """A finer file shows some of its craters already; stated cells, or no region, and nothing is said."""
+    path = tmp_path / "dem.nc"
+    terrain.write(dataclasses.replace(model(), projection=_projection()), path)
+
+    for more, said in (('region = "mare"', 1), ('region = "mare"\nsite_cell = "50 m"', 0), ('region = "none"', 0)):
+        found = concerns(design(loads(BASE + f'[ground]\nfiles = "{path}"\n{more}\n')))
+        assert sum("state ground.site_cell" in one for one in found) == said
+
+
 # ---- invariants
 
 
@@ -139,14 +163,19 @@ def test_a_mission_with_ground_is_written_and_read_back():
 
 
 def test_files_are_found_beside_the_mission(tmp_path, monkeypatch):
-    """Wherever the command is given."""
+    """Wherever the command is given, and of a mission that was written elsewhere beside that which it is of."""
     folder = tmp_path / "here"
     folder.mkdir()
     terrain.write(dataclasses.replace(model(), projection=_projection()), folder / "dem.nc")
     (folder / "mine.toml").write_text(BASE + '[ground]\nfiles = ["dem.nc"]\n')
     monkeypatch.chdir(tmp_path)
 
-    assert ground.relief_of(load("here/mine.toml")).size == 251
+    mission = load("here/mine.toml")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/written.toml").write_text(mission.to_toml())
+
+    assert ground.relief_of(mission).size == 251
+    assert ground.relief_of(load("elsewhere/written.toml")).size == 251
 
 
 def test_heights_decide_the_digest_of_a_campaign():
@@ -226,6 +255,8 @@ def test_a_flight_over_hills_sees_them():
         ("synthetic = 3", "a terrain class"),
         ("files = []", "a file or a list of files"),
         ('files = ["nowhere.tif"]', "nowhere.tif"),
+        ('synthetic = "mare"\nseed = 3.5', "ground.seed: expected a whole number below 2^53, got 3.5"),
+        ('synthetic = "mare"\nseed = 1e16', "ground.seed: expected a whole number below 2^53"),
         ('synthetic = "mare"\ncell = "1 m"', "1,048,576 heights"),
         ('synthetic = "mare"\nwidth = "1 km"', "half_width"),
     ],
@@ -243,6 +274,20 @@ def test_params_and_heights_that_do_not_belong_together_are_refused():
     for heights in (b"", case.heights[:-4], case.heights + bytes(4)):
         with pytest.raises(InfrastructureError, match="elevation model"):
             CpuBackend().run(case.params, 0, 0, 1, heights)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("strip.rows", 1 << 20), ("strip.columns", 1), ("site.first", -1), ("site.first", 1 << 20), ("site.rows", 0)],
+)
+def test_grids_beyond_their_heights_are_refused(name, number):
+    """Params whose grids do not lie within the heights: the kernel would read beyond them."""
+    case = state([loads(HILLY)], 7).cases[0]
+    block, place = bytearray(case.params), load_schema().slots[f"relief.{name}"].offset_bytes(4)
+    block[place : place + 4] = number.to_bytes(4, "little", signed=True)
+
+    with pytest.raises(InfrastructureError, match="elevation model within its"):
+        CpuBackend().run(bytes(block), 0, 0, 1, case.heights)
 
 
 def test_stored_heights_that_changed_are_noticed():

@@ -379,6 +379,11 @@ def test_weak_points_of_a_design_that_flies_are_named(mission):
             "hazards.height": 20.0,
             "terrain.rock_area": 0.01,
         },
+        "hazards are mapped up to 29 m away, not 50.00 m": {
+            "hazards.fitted": 1,
+            "terrain.cell": 1.0,
+            "terrain.rock_area": 0.01,
+        },
         "the orbit is without error in every run: state [delivery]": dict.fromkeys(
             (f"delivery.{name}" for name in STATES), 0.0
         ),
