@@ -183,13 +183,13 @@ def _derive_pad(
     region = tables.get("ground.region", tables.get("ground.synthetic", NO_REGION))
     if region == NO_REGION:
         return
-    from . import regions, synthetic
+    from . import regions
 
     cell = None
     if "ground.synthetic" in tables:
-        cell = tables.get("ground.site_cell", synthetic.SITE_CELL)
+        cell = tables.get("ground.site_cell", regions.SITE_CELL)
     elif "ground.files" in tables:  # unread as yet: a patch that is not stated may be finer than the strip
-        cell = tables.get("ground.site_cell", tables.get("ground.cell", synthetic.CELL))
+        cell = tables.get("ground.site_cell", tables.get("ground.cell", regions.CELL))
     slope = dispersions.get("terrain.slope")
     sloped = origins.get("terrain.slope") == "stated" or (slope is not None and slope.spread > 0)
     for path, value in regions.pad_values(regions.find(region), cell=cell, sloped=sloped).items():

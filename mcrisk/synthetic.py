@@ -31,7 +31,7 @@ import numpy as np
 
 from . import regions
 from .errors import MistakeError
-from .regions import BASELINE, Region
+from .regions import BASELINE, CELL, CRATER_CELLS, SITE_CELL, Region
 from .relief import HEIGHTS, Patch, Relief, check_size, joined
 
 if TYPE_CHECKING:
@@ -44,14 +44,10 @@ __all__ = ["Crater", "crater_height", "craters", "fractal", "fresh_depth", "fres
 LEAST_OCTAVE = -2  # 0.25 m
 TILE = 64  # [] lattice points of a tile, which are drawn at once
 REACH = 4.0  # [radius] from the middle of a drawn crater to where its ejecta end
-CELLS = 3.0  # [cell] least diameter of a crater that a grid can show
 # Streams of the numbers drawn at a lattice point; never renumbered.
 HILL, IS_THERE, PLACE_X, PLACE_Y, SIZE, FRESHNESS, SHIFT = range(7)
 NORMAL = math.sqrt(4 * (65536**2 - 1) / 12)  # sigma of the sum of four whole numbers from 0 to 65535
 SPLINE = 151 / 315  # of the noise's variance left by cubic B-splines, in each direction: the integral of their square
-CELL, SITE_CELL = 100.0, 2.5  # [m] of the strip, and of the patch about the site, unless stated
-# Part of the median slope at 17 m that hills make where craters lie on them: found by trial, kept by a test.
-HILLS = {"mare": 0.77, "highland": 0.89, "ejecta": 0.97}
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,7 @@ def ground(
     check_size([(len(one[0]), len(one[1])) for one in spans], [(one[2], one[2]) for one in spans])
     made, counts = [], []
     for along, across, step in spans:
-        share = HILLS.get(kind.name, 1.0) if small_craters else 1.0
+        share = kind.hills.value if small_craters else 1.0
         heights = fractal(kind, seed, along, across, step) * share
         drawn = craters(kind, seed, along, across, step) if small_craters else []
         for crater in drawn:
@@ -166,7 +162,7 @@ def ground(
         many = " and ".join(f"{count} on the {one}" for count, one in zip(counts, where, strict=True))
         notes.append(
             f"craters by N(>= D) = {kind.crater_density.value:g} D^-2 up to {kind.crater_most.value:g} m and from "
-            f"{CELLS:g} cells: {many}"
+            f"{CRATER_CELLS:g} cells: {many}"
         )
     notes += [
         f"crater of {one.diameter:g} m at {one.x:g} m downrange, {one.y:g} m left: {one.depth:g} m deep, rim "
@@ -209,7 +205,7 @@ def craters(region: Region, seed: int, x: Reals, y: Reals, cell: float) -> list[
     a bowl shallower as 1 / (1 + time): in equilibrium 1 / depth is even between that of the least and of the most depth
     of the region, and few craters are fresh. Rims are in Pike's proportion to depths.
     """
-    least = max(region.crater_least.value, CELLS * cell)
+    least = max(region.crater_least.value, CRATER_CELLS * cell)
     found: list[Crater] = []
     octave = math.ceil(math.log2(region.crater_most.value)) - 1
     while 2.0 ** (octave + 1) > least:

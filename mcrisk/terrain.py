@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import MistakeError, visible
+from .regions import CELL
 from .relief import HEIGHTS, Patch, Projection, Relief, check_size, joined
-from .synthetic import CELL, grid
+from .synthetic import grid
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -92,7 +92,7 @@ def test_model_and_pad_together_have_the_slopes_of_the_region(name, cell):
         rise_x = along[:, :-1] + share[0] * np.diff(along, axis=1)
         rise_y = across[:-1] + share[1] * np.diff(across, axis=0)
         squares.append(np.mean(rise_x**2 + rise_y**2))
-    hills = synthetic.HILLS[name]
+    hills = regions.find(name).hills.value
     pad = math.tan(regions.pad_values(kind, cell=cell)["terrain.cell_slope"] / hills)
     median = math.sqrt(math.log(2) * (np.mean(squares) + 2 * pad**2))
 

@@ -150,7 +150,7 @@ def test_the_hurst_exponent_holds_up_to_a_kilometre():
 def test_ground_with_craters_keeps_the_regions_median_slope(name):
     """Within 8 %: the share that hills have of it was found by trial."""
     kind = regions.find(name)
-    sample = windows(kind, 2.5, 50.0, 180, synthetic.HILLS[name], small_craters=True)
+    sample = windows(kind, 2.5, 50.0, 180, kind.hills.value, small_craters=True)
 
     assert median_slope(sample, 17.5) == pytest.approx(math.degrees(kind.slope.value), rel=0.08)
 
