@@ -29,7 +29,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import gpu_speed  # noqa: E402
 import numpy as np  # noqa: E402
 from gpu_speed import SEED  # noqa: E402
-from workshop import Fly, Records, Workshop, difference, missions  # noqa: E402
+from workshop import Fly, Records, Workshop, difference, missions, modelled  # noqa: E402
 
 from mcrisk.backends import build, gpu, gpu_obstacle, nvrtc  # noqa: E402
 from mcrisk.errors import InfrastructureError, MistakeError  # noqa: E402
@@ -81,8 +81,10 @@ def main(arguments: list[str] | None = None) -> int:
     keep("end_to_end", lambda: gpu_speed.end_to_end(LONGEST, given.most))
     keep("sanitizer", lambda: [sanitizer(first, tool) for tool in ("memcheck", "initcheck")])
     keep("tests", tests)
+    fly = cpu_fly()
+    keep("hills", lambda: over_hills(backend, fly, first, given.runs))
     left = given.seconds - (time.monotonic() - start)
-    keep("bits", lambda: compare(backend, cpu_fly(), blocks, given.runs, left))
+    keep("bits", lambda: compare(backend, fly, blocks, given.runs, left))
     compared = rows(report, "bits")
     report["complete"] = bool(compared) and all(row["runs"] >= given.runs for row in compared)
     report["ok"] = right(report)  # no step: it is told whatever the time
@@ -117,7 +119,7 @@ def options() -> argparse.ArgumentParser:
 def right(report: dict[str, Any]) -> bool:
     """Whether nothing that was done shows a mistake."""
     wrong = [name for name, found in report.items() if isinstance(found, dict) and "failed" in found]
-    wrong += [row["mission"] for row in rows(report, "bits") if row["difference"]]
+    wrong += [row["mission"] for name in ("hills", "bits") for row in rows(report, name) if row["difference"]]
     wrong += ["sums" for row in rows(report, "sums") if not row["right"]]
     wrong += [row["check"] for row in rows(report, "sanitizer") if row.get("returncode") not in (0, None)]
     return not wrong and report.get("tests", {}).get("returncode") in (0, None)
@@ -185,14 +187,27 @@ def cpu_fly() -> Fly:
         command = next(iter(build.compilers().values()))
         fly = Workshop(Path(tempfile.mkdtemp())).library(command, build.variants()[0])
 
-    def on_all_cores(params: bytes, seed: int, first: int, count: int) -> Records:
+    def on_all_cores(params: bytes, seed: int, first: int, count: int, heights: bytes = b"") -> Records:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             parts = pool.map(
-                lambda begin: fly(params, seed, first + begin, min(CHUNK, count - begin)), range(0, count, CHUNK)
+                lambda begin: fly(params, seed, first + begin, min(CHUNK, count - begin), heights),
+                range(0, count, CHUNK),
             )
             return np.concatenate(list(parts))
 
     return on_all_cores
+
+
+def over_hills(backend: gpu.GpuBackend, cpu: Fly, params: bytes, runs: int) -> list[dict[str, Any]]:
+    """Bits of a mission over an elevation model with rocks, hazards avoided, which its computer knows and does not."""
+    found = []
+    for mapped in (False, True):
+        block, heights = modelled(params, mapped)
+        count = min(runs, SLICE)
+        expected, actual = (fly(block, SEED, 7, count, heights) for fly in (cpu, backend.run))
+        name = "over hills" + " with a map" * mapped
+        found.append({"mission": name, "runs": count, "difference": difference(expected, actual)})
+    return found
 
 
 def compare(

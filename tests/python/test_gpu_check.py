@@ -74,6 +74,7 @@ def test_the_report_holds_every_step(rehearse, monkeypatch):
     assert [(row["pieces"], row["runs"]) for row in report["sums"]] == [(1, 512), (1, 2), (32, 64), (256, 512)]
     assert all(row["right"] for row in report["sums"])
     assert [(row["runs"], row["difference"]) for row in report["bits"]] == [(48, ""), (48, "")]
+    assert [(row["runs"], row["difference"]) for row in report["hills"]] == [(48, ""), (48, "")]
     assert sum(sum(row["outcomes"].values()) for row in report["bits"]) == 96
     assert {"date", "device", "kernel_digest", "starts", "end_to_end", "sanitizer", "tests"} <= report.keys()
 
