@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 
 import pytest
+
+from mcrisk import cli
 
 PARAMS = """
 #pragma once
@@ -199,3 +203,20 @@ def small(headers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.setattr("mcrisk.native.kernel_folder", lambda: headers.parent)
     monkeypatch.setattr("mcrisk.native.config_folder", lambda: configs)
     return configs
+
+
+@pytest.fixture
+def mcrisk(monkeypatch, capsys, tmp_path):
+    """mcrisk("run", ...) -> exit code, stdout, stderr; in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mcrisk", *map(str, arguments)])
+        code = cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    yield call
+    signal.signal(signal.SIGTERM, before)

@@ -24,23 +24,6 @@ MISSION = "generic_small"
 
 
 @pytest.fixture
-def mcrisk(monkeypatch, capsys, tmp_path):
-    """mcrisk("run", ...) -> exit code, stdout, stderr; in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mcrisk", *map(str, arguments)])
-        code = cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    yield call
-    signal.signal(signal.SIGTERM, before)
-
-
-@pytest.fixture
 def no_flights(monkeypatch):
     """Fails the test when a run is flown, or the choice of a device announced."""
 

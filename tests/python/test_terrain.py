@@ -9,7 +9,6 @@ import doctest
 import json
 import math
 import re
-import signal
 import sys
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import transform
 
-from mcrisk import cli, mission, netcdf, synthetic, terrain
+from mcrisk import mission, netcdf, synthetic, terrain
 from mcrisk.commands import ground
 from mcrisk.errors import InfrastructureError, MistakeError
 from mcrisk.rasterfile import open_raster
@@ -403,23 +402,6 @@ def test_too_many_heights_are_refused_with_cells_that_would_do(tmp_path):
 
 
 # ---- the command
-
-
-@pytest.fixture
-def mcrisk(monkeypatch, capsys, tmp_path):
-    """mcrisk("terrain", ...) -> exit code, stdout, stderr; in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mcrisk", *map(str, arguments)])
-        code = cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    yield call
-    signal.signal(signal.SIGTERM, before)
 
 
 STRIP = ("--before", "12 km", "--after", "4000", "--half-width", "3 km", "--cell", "200 m")
