@@ -277,3 +277,25 @@ def test_a_beam_of_the_velocimeter_works_where_the_ground_that_it_meets_is_near(
     )(np.array([1900.0, 1500]))  # fmt: skip
 
     np.testing.assert_array_equal(valid[0] if isinstance(valid, (tuple, list)) else valid, [[0, 1, 1], [1, 1, 1]])
+
+
+def test_a_cell_of_a_map_is_as_steep_as_the_model_is_anywhere_in_it(probe):
+    """A scarp of 1 in 2 over 2 m, which leaves the middle of its cell of 10 m level: 26.6 deg at two of four places."""
+    x = np.arange(-50.0, 51, 1)
+    scarp = Relief(Patch(-50, -50, 1, 1, np.broadcast_to(np.clip((x - 1.5) / 2, 0, 1)[:, None], (101, 101))))
+    slopes = probe(
+        "pad.h", ["middle.slope", "steepest"], "int ix", preamble=preamble(scarp),
+        prepare="""
+        Terrain terrain = terrain_of(0, 0, 0);
+        terrain.cell = 10;
+        Touchdown gear{};
+        gear.legs = 4;
+        Draws const draws = make_draws(3, 0);
+        Pad const middle = pad_of_cell(surface_of_test(), terrain, gear, draws, ix, 0, Shape::grid);
+        real const steepest = steepest_of_cell(surface_of_test(), terrain, gear, draws, ix, 0, Shape::grid);
+        """,
+    )  # fmt: skip
+    middle, steepest = slopes(np.array([0, 1]))
+
+    np.testing.assert_allclose(np.tan(middle), [0, 0], atol=1e-5)
+    np.testing.assert_allclose(np.tan(steepest), [0.5, 0], atol=1e-5)
